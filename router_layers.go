@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/julienschmidt/httprouter"
+)
+
+// One httprouter cannot hold "/users/me", "/users/:id" and "/users/:name/posts" together: a tree that
+// never backtracks has room for one thing at each place. So routes without params go into a map, and
+// the others into layers, each an httprouter of its own, asked in order. A route stands in a layer
+// behind those of all more specific routes that match some of its paths. So the first layer that
+// knows a path knows the most specific route for it.
+
+// routeOptions is what an application can switch off.
+type routeOptions struct {
+	noSlashRedirect bool // "/x/" is not redirected to "/x", nor "/x" to "/x/"
+	noCleanRedirect bool // "//x" and "/a/../x" are not redirected to "/x"
+}
+
+// routeTable finds routes. It never changes and is safe for concurrent use.
+type routeTable struct {
+	options routeOptions
+	routes  []*Route
+	names   map[string]*Route
+	methods map[string]*methodTable // methods that have a route of their own
+	other   *methodTable            // the routes of Any, for all other methods
+	all     string                  // Allow for "OPTIONS *"
+	sinks   sync.Pool               // of *routeSink; none ever leaves lookup
+}
+
+// methodTable is the routes for one method.
+type methodTable struct {
+	method string
+	static map[string]*Route // by path
+	layers []*httprouter.Router
+}
+
+// routeSink is passed to the handle that httprouter finds, which leaves its route there.
+type routeSink struct {
+	http.ResponseWriter
+	route *Route
+}
+
+// build freezes the routes, checks them and makes the table that serves them. It reports everything
+// that is wrong, not only the first thing.
+func (r *Router) build(o routeOptions) (*routeTable, error) {
+	p := placement{freeze: true}
+	p.place(&r.routes, scope{})
+	if len(p.errs) > 0 {
+		return nil, errors.Join(p.errs...)
+	}
+	return newRouteTable(p.routes, o)
+}
+
+// newRouteTable makes the table of placed routes.
+func newRouteTable(routes []*Route, o routeOptions) (*routeTable, error) {
+	t := &routeTable{
+		options: o,
+		routes:  routes,
+		names:   map[string]*Route{},
+		methods: map[string]*methodTable{},
+		sinks:   sync.Pool{New: func() any { return new(routeSink) }},
+	}
+	errs := append(t.addNames(), conflicts(routes)...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+
+	sorted := slices.SortedStableFunc(slices.Values(routes), func(a, b *Route) int {
+		return compareSpecificity(a.parsed, b.parsed)
+	})
+	byMethod := map[string][]*Route{anyMethod: nil}
+	for _, r := range sorted {
+		byMethod[r.method] = append(byMethod[r.method], r)
+	}
+	for method, own := range byMethod {
+		if method == anyMethod {
+			t.other = newMethodTable(method, own)
+			continue
+		}
+		if method != "HEAD" { // of Any, HEAD has what GET has
+			own = withAny(own, byMethod[anyMethod])
+		}
+		t.methods[method] = newMethodTable(method, own)
+	}
+	served := slices.Collect(maps.Keys(t.methods))
+	if len(byMethod[anyMethod]) > 0 {
+		served = append(served, "GET", "POST", "PUT", "PATCH", "DELETE")
+	}
+	t.all = allowOf(served)
+	if err := t.checkReachable(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// addNames fills names and returns the errors.
+func (t *routeTable) addNames() (errs []error) {
+	for _, r := range t.routes {
+		if r.fullName == "" {
+			continue
+		}
+		if other := t.names[r.fullName]; other != nil {
+			e := r.fail("has the name \"" + r.fullName + "\", as has")
+			e.Other = other
+			errs = append(errs, e)
+			continue
+		}
+		t.names[r.fullName] = r
+	}
+	return errs
+}
+
+// conflicts reports routes that match the same paths with the same method.
+func conflicts(routes []*Route) (errs []error) {
+	first := map[string]*Route{}
+	for _, r := range routes {
+		key := r.method + " " + r.parsed.shape()
+		other := first[key]
+		if other == nil {
+			first[key] = r
+			continue
+		}
+		e := r.fail("conflicts with")
+		e.Other, e.Path = other, r.parsed.example("x")
+		if r.parsed.hasCatchAll() {
+			e.Path = r.parsed.example("x/y")
+		}
+		errs = append(errs, e)
+	}
+	return errs
+}
+
+// withAny merges the routes of a method with those of Any that it has no own route for. Both lists
+// are sorted, and so is the result.
+func withAny(own, others []*Route) []*Route {
+	shapes := make(map[string]bool, len(own))
+	for _, r := range own {
+		shapes[r.parsed.shape()] = true
+	}
+	merged := slices.Clone(own)
+	for _, r := range others {
+		if !shapes[r.parsed.shape()] {
+			merged = append(merged, r)
+		}
+	}
+	slices.SortStableFunc(merged, func(a, b *Route) int { return compareSpecificity(a.parsed, b.parsed) })
+	return merged
+}
+
+// newMethodTable distributes routes, sorted by specificity.
+func newMethodTable(method string, sorted []*Route) *methodTable {
+	m := &methodTable{method: method, static: map[string]*Route{}}
+	var layers []*layer
+	var placed []*Route // all but the static ones
+	var depth []int     // the layer of each
+	for _, r := range sorted {
+		if r.parsed.params == 0 {
+			m.static[r.parsed.text] = r
+			continue
+		}
+		lowest := 0
+		for i, other := range placed {
+			if depth[i] >= lowest && overlap(other.parsed, r.parsed) {
+				lowest = depth[i] + 1
+			}
+		}
+		k := lowest
+		for k < len(layers) && !layers[k].add(method, r) {
+			k++
+		}
+		if k == len(layers) {
+			layers = append(layers, &layer{})
+			layers[k].add(method, r)
+		}
+		placed, depth = append(placed, r), append(depth, k)
+	}
+	for _, l := range layers {
+		m.layers = append(m.layers, l.router)
+	}
+	return m
+}
+
+// layer is an httprouter in the making.
+type layer struct {
+	routes []*Route
+	router *httprouter.Router // has exactly routes
+}
+
+// add registers a route and tells whether it fits in. A registration that panics may leave a
+// half-changed tree, so then the layer is built again from nothing.
+func (l *layer) add(method string, r *Route) bool {
+	if l.router == nil {
+		l.router = httprouter.New()
+	}
+	if register(l.router, method, r) {
+		l.routes = append(l.routes, r)
+		return true
+	}
+	l.router = httprouter.New()
+	for _, r := range l.routes {
+		register(l.router, method, r)
+	}
+	return false
+}
+
+// register tells by its result what httprouter tells by a panic: the route conflicts with another.
+func register(router *httprouter.Router, method string, r *Route) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	router.Handle(method, r.parsed.text, func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {
+		w.(*routeSink).route = r
+	})
+	return true
+}
+
+// checkReachable looks every route up by a path of its own. The order of the layers should make a
+// miss impossible; should it ever not, the start fails rather than a request.
+func (t *routeTable) checkReachable() error {
+	var errs []error
+	for _, r := range t.routes {
+		method := r.method
+		if method == anyMethod {
+			method = "\x01" // no method is called that
+		}
+		// No static text and no prefix begins with a control character.
+		path := r.parsed.example("\x01")
+		if r.parsed.hasCatchAll() {
+			path = r.parsed.example("\x01/\x01")
+		}
+		if found, _ := t.lookup(method, path); found != r {
+			e := r.fail("is never reached, its paths lead to")
+			e.Other = found
+			errs = append(errs, e)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lookup finds the most specific route for a canonical path. The params are the caller's; their
+// values are parts of path, not yet decoded.
+func (t *routeTable) lookup(method, path string) (*Route, httprouter.Params) {
+	m := t.methods[method]
+	if m == nil {
+		m = t.other
+	}
+	if r := m.static[path]; r != nil {
+		return r, nil
+	}
+	for _, layer := range m.layers {
+		// What comes with a nil handle means nothing: params are left over from the search, and the
+		// slash recommendation may point at a path without a route.
+		handle, params, _ := layer.Lookup(m.method, path)
+		if handle == nil {
+			continue
+		}
+		sink := t.sinks.Get().(*routeSink)
+		handle(sink, nil, nil)
+		r := sink.route
+		sink.route = nil
+		t.sinks.Put(sink)
+		if r.parsed.prefixed && r.parsed.missesText(params) {
+			continue
+		}
+		return r, params
+	}
+	return nil, nil
+}
+
+// missesText tells whether a param with a static prefix matched nothing but its prefix, which
+// httprouter lets pass before a slash ("/v/x" as "/v:version/x").
+func (p pattern) missesText(params httprouter.Params) bool {
+	i := 0
+	for _, s := range p.segments {
+		if s.kind == staticSegment {
+			continue
+		}
+		if s.text != "" && params[i].Value == "" {
+			return true
+		}
+		i++
+	}
+	return false
+}
+
+// static finds a route without params, for any path, canonical or not: a path that a static route is
+// filed under is canonical.
+func (t *routeTable) static(method, path string) *Route {
+	m := t.methods[method]
+	if m == nil && method == "HEAD" {
+		m = t.methods["GET"]
+	}
+	if m == nil {
+		m = t.other
+	}
+	return m.static[path]
+}
+
+// methodsOf is the methods that have a route of their own for a path.
+func (t *routeTable) methodsOf(path string) (methods []string) {
+	for method := range t.methods {
+		if r, _ := t.lookup(method, path); r != nil {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
