@@ -19,7 +19,7 @@ const (
 // not looked at, as everything rendered here is UTF-8. The offer with the highest
 // quality wins; among equals the one that was named more specifically, so that
 // "application/json, */*" means JSON; among those the first offer. Quality 0
-// means never. The result is "" when there is no offer or none is acceptable.
+// means never. An offer that is no media type only matches */*. The result is "" when there is no offer or none is acceptable.
 //
 // An empty field, as when there is none, accepts everything. So does one in which
 // no element can be read: not to negotiate is better than to refuse everything.
@@ -101,10 +101,7 @@ func (p preference) beats(q preference) bool {
 // counts first, then the number of its parameters.
 func (r mediaRange) match(offer string) int {
 	mediaType, n := cutUnquoted(offer, ';')
-	typ, subtype, ok := strings.Cut(trim(mediaType), "/")
-	if !ok {
-		return 0
-	}
+	typ, subtype, _ := strings.Cut(trim(mediaType), "/")
 	const kind = 1 << 16
 	specific := 0
 	switch {

@@ -151,10 +151,8 @@ func slowParams(s string) []slowParam {
 
 func (r slowRange) matches(offer string) (kind, nparams int, ok bool) {
 	parts := slowSplit(offer, ';')
-	typ, subtype, ok := strings.Cut(strings.Trim(parts[0], " \t"), "/")
+	typ, subtype, _ := strings.Cut(strings.Trim(parts[0], " \t"), "/")
 	switch {
-	case !ok:
-		return 0, 0, false
 	case r.typ == "*":
 		kind = 1
 	case strings.EqualFold(r.typ, typ) && r.subtype == "*":

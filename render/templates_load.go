@@ -116,7 +116,7 @@ func (t *Templates) parseFile(root fs.FS, file, name string) (s *source, err err
 		}
 	}()
 	parsed, err := texttemplate.New(file).
-		Delims(t.LeftDelim, t.RightDelim).Funcs(texttemplate.FuncMap(t.Funcs)).Parse(string(text))
+		Delims(t.LeftDelim, t.RightDelim).Funcs(t.Funcs).Parse(string(text))
 	if err != nil {
 		return nil, err
 	}
