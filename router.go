@@ -175,7 +175,7 @@ func (r *routes) Mount(prefix string, g *Group) {
 func (r *routes) Use(mw ...Middleware) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mustBeOpen("middleware of " + r.base() + "/")
+	r.mustBeOpen("middleware of " + r.base())
 	r.middleware = append(r.middleware, mw...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/julienschmidt/httprouter"
@@ -130,9 +131,6 @@ func conflicts(routes []*Route) (errs []error) {
 		}
 		e := r.fail("conflicts with")
 		e.Other, e.Path = other, r.parsed.example("x")
-		if r.parsed.hasCatchAll() {
-			e.Path = r.parsed.example("x/y")
-		}
 		errs = append(errs, e)
 	}
 	return errs
@@ -220,27 +218,50 @@ func register(router *httprouter.Router, method string, r *Route) (ok bool) {
 	return true
 }
 
-// checkReachable looks every route up by a path of its own. The order of the layers should make a
-// miss impossible; should it ever not, the start fails rather than a request.
+// checkReachable reports routes that no path leads to. It happens to a catch-all behind which others
+// divide all there is, as "/a/", "/a/:x" and "/a/:x/*rest" do with "/a/*rest".
 func (t *routeTable) checkReachable() error {
+	longest := 0
+	for _, r := range t.routes {
+		longest = max(longest, len(r.parsed.segments))
+	}
 	var errs []error
 	for _, r := range t.routes {
-		method := r.method
-		if method == anyMethod {
-			method = "\x01" // no method is called that
-		}
-		// No static text and no prefix begins with a control character.
-		path := r.parsed.example("\x01")
-		if r.parsed.hasCatchAll() {
-			path = r.parsed.example("\x01/\x01")
-		}
-		if found, _ := t.lookup(method, path); found != r {
-			e := r.fail("is never reached, its paths lead to")
-			e.Other = found
+		if other := t.shadow(r, longest); other != r {
+			e := r.fail("is never reached: its paths lead to")
+			e.Other = other
 			errs = append(errs, e)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// shadow is r, if a path leads to it, or what its paths lead to. Patterns have up to longest
+// segments.
+func (t *routeTable) shadow(r *Route, longest int) *Route {
+	// No method, no static text and no prefix begins with a control character, so such a value can
+	// only be matched by a param. What tells paths of a catch-all apart then is their length.
+	const free = "\x01"
+	method := r.method
+	if method == anyMethod {
+		method = free
+	}
+	path := r.parsed.example(free)
+	found, _ := t.lookup(method, path)
+	if found == r || !r.parsed.endsInCatchAll() {
+		return found
+	}
+	for path = strings.TrimSuffix(path, free+"/"+free); longest >= 0; longest-- {
+		if found, _ = t.lookup(method, path); found == r { // ends in "/"
+			return r
+		}
+		path += free
+		if found, _ = t.lookup(method, path); found == r {
+			return r
+		}
+		path += "/"
+	}
+	return found
 }
 
 // lookup finds the most specific route for a canonical path. The params are the caller's; their

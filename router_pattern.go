@@ -173,19 +173,23 @@ func (p pattern) shape() string {
 	return b.String()
 }
 
-// example is a path that the pattern matches, with value for each param.
+// example is a path that the pattern matches, with value for each param, and two of it for a
+// catch-all.
 func (p pattern) example(value string) string {
 	var b strings.Builder
 	for _, s := range p.segments {
 		b.WriteString("/" + s.text)
-		if s.kind != staticSegment {
+		switch s.kind {
+		case paramSegment:
 			b.WriteString(value)
+		case catchAllSegment:
+			b.WriteString(value + "/" + value)
 		}
 	}
 	return b.String()
 }
 
-func (p pattern) hasCatchAll() bool {
+func (p pattern) endsInCatchAll() bool {
 	return p.segments[len(p.segments)-1].kind == catchAllSegment
 }
 
@@ -238,4 +242,17 @@ func overlap(a, b pattern) bool {
 		}
 	}
 	return len(a.segments) == len(b.segments)
+}
+
+// escapedTail is what the catch-all at the end of the pattern matches of a canonical path, with its
+// leading slash and not decoded: the path in front of which the rest is to be stripped. It is "" for a
+// pattern without catch-all.
+func (p pattern) escapedTail(path string) string {
+	if !p.endsInCatchAll() {
+		return ""
+	}
+	for range len(p.segments) - 1 {
+		path = path[1+strings.IndexByte(path[1:], '/'):]
+	}
+	return path
 }

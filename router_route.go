@@ -91,7 +91,11 @@ func (e *RouteError) Error() string {
 }
 
 func (r *Route) fail(reason string) *RouteError {
-	return &RouteError{Method: r.method, Pattern: r.pattern, Site: r.site, Reason: reason}
+	method := r.method
+	if method == "" {
+		method = `""` // a Route all the same
+	}
+	return &RouteError{Method: method, Pattern: r.pattern, Site: r.site, Reason: reason}
 }
 
 // compose folds middleware around h, the first one outermost. A middleware that cannot work panics
