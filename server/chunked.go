@@ -12,8 +12,9 @@ import (
 // octet, as nothing in it is long; data is copied.
 
 const (
-	// maxChunkLine bounds what stands between the data of two chunks.
-	maxChunkLine = 4 << 10
+	// maxChunkLine bounds a chunk line with its CRLF. net/http has the same
+	// bound, so what passes here passes a Go server behind us as well.
+	maxChunkLine = 4<<10 - 1
 	// maxChunkOverhead bounds how far framing may run ahead of data over the
 	// whole body; see chunkedReader.overhead.
 	maxChunkOverhead = 16 << 10

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
@@ -209,19 +210,35 @@ func (k CookieKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 //
 // Errors wrap [ErrCookieTooLarge], [ErrCookieType], [ErrInvalidCookie] or
 // [ErrNoCookieSecret].
-func (k *CookieKeys) Encode(name string, value any, opts ...CookieOption) (cookieValue string, err error) {
-	o := newCookieOptions(opts)
-	if _, err := o.cookie(name, "", true, time.Now()); err != nil {
+func (k *CookieKeys) Encode(name string, value any, opts ...CookieOption) (string, error) {
+	c, err := k.Cookie(name, value, true, opts...)
+	if err != nil {
 		return "", err
 	}
-	return k.encode(name, value, o)
+	return c.Value, nil
 }
 
-// encode is Encode for a caller who builds the cookie, and so checks it.
-func (k *CookieKeys) encode(name string, value any, o CookieOptions) (string, error) {
+// Cookie is Encode, put into a cookie with the attributes that opts ask for.
+// secure says that the client reached the server on a secure connection. On
+// another a cookie that needs Secure, by its name or its SameSite mode, is
+// refused with [ErrInvalidCookie], because the browser would drop it.
+func (k *CookieKeys) Cookie(name string, value any, secure bool, opts ...CookieOption) (*http.Cookie, error) {
 	if k == nil || k.ring == nil {
-		return "", ErrNoCookieSecret
+		return nil, ErrNoCookieSecret
 	}
+	o := newCookieOptions(opts)
+	c, err := o.cookie(name, "", secure, k.ring.now())
+	if err != nil {
+		return nil, err
+	}
+	if c.Value, err = k.encode(name, value, o); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// encode is Encode without a check of the name and the attributes.
+func (k *CookieKeys) encode(name string, value any, o CookieOptions) (string, error) {
 	r := k.ring
 	// The payload is ours alone: securecookie encrypts it in place.
 	payload, err := appendCookiePayload(nil, value, r.now().Unix()+o.lifetime())

@@ -105,6 +105,21 @@ func (o CookieOptions) lifetime() int64 {
 // that the client reached us on a secure connection. The error wraps
 // ErrInvalidCookie: browsers drop such a cookie without a word.
 func (o CookieOptions) cookie(name, value string, secure bool, now time.Time) (*http.Cookie, error) {
+	c := o.attributes(name, value, secure)
+	if o.MaxAge >= 0 {
+		// Max-Age wins over Expires where it is known (RFC 6265 §4.1.2.2) and
+		// does not depend on the clock of the client.
+		c.MaxAge = int(o.lifetime())
+		c.Expires = now.Add(time.Duration(c.MaxAge) * time.Second).UTC()
+	}
+	if err := checkCookie(c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// attributes builds a cookie without time.
+func (o CookieOptions) attributes(name, value string, secure bool) *http.Cookie {
 	c := &http.Cookie{
 		Name:     name,
 		Value:    value,
@@ -120,16 +135,15 @@ func (o CookieOptions) cookie(name, value string, secure bool, now time.Time) (*
 	if c.SameSite == 0 {
 		c.SameSite = http.SameSiteLaxMode
 	}
-	if o.MaxAge >= 0 {
-		// Max-Age wins over Expires where it is known (RFC 6265 §4.1.2.2) and
-		// does not depend on the clock of the client.
-		c.MaxAge = int(o.lifetime())
-		c.Expires = now.Add(time.Duration(c.MaxAge) * time.Second).UTC()
-	}
-	if err := checkCookie(c); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c
+}
+
+// expiredCookie builds the Set-Cookie that makes a browser forget a cookie
+// which was set with the same opts.
+func expiredCookie(name string, secure bool, opts ...CookieOption) *http.Cookie {
+	c := newCookieOptions(opts).attributes(name, "", secure)
+	c.MaxAge = -1
+	return c
 }
 
 // checkCookie refuses what a browser would refuse, or would have to guess at.

@@ -10,7 +10,7 @@ import "math"
 
 // isFramingField reports whether a field name of that first octet and length
 // may be one that framingField knows; it spares the others a call.
-func (p *headParser) isFramingField(first byte, length int) bool {
+func isFramingField(first byte, length int) bool {
 	switch length {
 	case len("Host"):
 		return first|0x20 == 'h'

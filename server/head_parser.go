@@ -346,7 +346,7 @@ func (p *headParser) readFields(b []byte, limit int) int {
 			return 0
 		}
 		p.head.fieldCount++
-		if p.isFramingField(b[line], colon-line) {
+		if isFramingField(b[line], colon-line) {
 			if p.err = p.framingField(b, line, colon, pos); p.err != nil {
 				return 0
 			}

@@ -27,6 +27,9 @@ func (e *ProtocolError) Error() string {
 	return "server: " + strconv.Itoa(e.Status) + ": " + e.Reason
 }
 
+// StatusCode is Status, for whoever turns errors into answers.
+func (e *ProtocolError) StatusCode() int { return e.Status }
+
 // Every verdict of the parsers is allocated once, here: refusing a request
 // must not be more expensive than serving one. The grammar is that of RFC
 // 9112 unless another document is named.

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// HTTPConnection is the protocol machine of one connection: octets go in,
+// requests and octets to write come out. It does no I/O of its own; its engine
+// moves the octets, and where a handler has to wait for its peer the machine
+// asks the engine's transport.
+//
+// # States
+//
+//	            octets                    head complete
+//	[idle] ───────────────► [reading head] ─────────────► [handler runs] ──┐
+//	   ▲                         │ not HTTP, too large, …       │          │ Hijack
+//	   │ answer done, kept alive ▼                              ▼          ▼
+//	   └────────────────── [error answer] ──► [closing] ◄── [answer done] [gone]
+//
+// # Who may touch what
+//
+// The engine's goroutine owns the machine. While a handler runs it is that same
+// goroutine; calls that other goroutines make on the request are let in by two
+// locks: exchange.mu (the answer and the output buffer) and bodyMu (the body and
+// the input buffer). Where both are taken bodyMu comes first. While the peer is
+// being watched, the watcher owns the input buffer; it is only set to work when
+// the whole body has been read, and it is stopped before the machine goes on.
+type HTTPConnection struct {
+	srv  *HTTPServer
+	set  *settings
+	t    transport
+	base context.Context // of the listener
+
+	peerIP   netip.Addr
+	tlsState *tls.ConnectionState
+
+	// Input: buf[r:w] has been received and not consumed.
+	buf    []byte
+	r, w   int
+	parser headParser
+
+	// Output that waits to be written, guarded by exchange.mu while a handler runs.
+	out    []byte
+	broken error // first failure to write
+
+	// The current request.
+	current  *HTTPRequest
+	bodyMu   sync.Mutex
+	body     requestBody // guarded by bodyMu
+	watching bool        // guarded by exchange.mu
+
+	requests int         // served so far
+	keep     bool        // the peer agreed that the connection outlives this answer
+	linger   bool        // the peer may still be sending when we close
+	closing  atomic.Bool // something happened after which no request can follow
+
+	state atomic.Uint32 // http.ConnState + 1
+}
+
+// transport is the engine's half of a connection: how a machine whose handler
+// is running reaches its socket. Calls may block the goroutine that makes them.
+type transport interface {
+	// read waits for octets, bounded by the handler's deadline or the pace that
+	// settings demand; os.ErrDeadlineExceeded when time is up.
+	read(p []byte) (int, error)
+	// write writes all of a and then all of b, in one go where it can.
+	write(a, b []byte) error
+	// sendFile writes n octets of f; handled is false when it cannot do better
+	// than copying.
+	sendFile(f *os.File, n int64) (sent int64, handled bool, err error)
+	// watch calls c.peerGone when the peer leaves, and keeps octets that arrive
+	// meanwhile for c.received; unwatch ends that before it returns.
+	watch(c *HTTPConnection)
+	unwatch()
+	// interrupt makes a blocked read return; resume undoes it.
+	interrupt()
+	resume()
+	setReadDeadline(t time.Time)
+	setWriteDeadline(t time.Time)
+	// next says that a new request begins: deadlines and pace start over.
+	next()
+	// hijack gives the socket up.
+	hijack() (net.Conn, error)
+	// closeNow closes the socket, from any goroutine.
+	closeNow()
+	remoteAddr() net.Addr
+	localAddr() net.Addr
+}
+
+// action is what a machine wants of its engine when it has done what it could.
+type action uint8
+
+const (
+	actRead     action = iota // more octets are needed
+	actClose                  // close after the peer had a chance to read
+	actAbort                  // close at once
+	actHijacked               // forget the connection
+)
+
+func newConnection(base context.Context, srv *HTTPServer, set *settings, t transport, state *tls.ConnectionState) *HTTPConnection {
+	c := &HTTPConnection{srv: srv, set: set, t: t, base: base, tlsState: state}
+	if a, ok := t.remoteAddr().(*net.TCPAddr); ok {
+		c.peerIP = a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return c
+}
+
+// RemoteAddr is the peer's address.
+func (c *HTTPConnection) RemoteAddr() net.Addr { return c.t.remoteAddr() }
+
+// LocalAddr is this end's address.
+func (c *HTTPConnection) LocalAddr() net.Addr { return c.t.localAddr() }
+
+// TLS describes the TLS session, nil for plain connections.
+func (c *HTTPConnection) TLS() *tls.ConnectionState { return c.tlsState }
+
+// State is where the connection stands in its life. Safe for concurrent use.
+func (c *HTTPConnection) State() http.ConnState {
+	if s := c.state.Load(); s > 0 {
+		return http.ConnState(s - 1)
+	}
+	return http.StateNew
+}
+
+// setState records a change of state and tells the server's hook.
+func (c *HTTPConnection) setState(s http.ConnState) {
+	if c.state.Swap(uint32(s)+1) == uint32(s)+1 {
+		return
+	}
+	if c.srv.ConnState != nil {
+		c.srv.ConnState(c, s)
+	}
+}
+
+// ---- input
+
+// room returns space for at least some octets at the end of the input.
+func (c *HTTPConnection) room() []byte {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w == len(c.buf) {
+		switch {
+		case c.buf == nil:
+			c.buf = *inputPool.Get().(*[]byte)
+		case c.r > 0:
+			c.w = copy(c.buf, c.buf[c.r:c.w])
+			c.r = 0
+		default:
+			// The head limit bounds this: a machine that has read too much without
+			// an end of the head refuses before it asks for more.
+			grown := make([]byte, 2*len(c.buf))
+			copy(grown, c.buf[:c.w])
+			c.dropInput()
+			c.buf = grown
+		}
+	}
+	return c.buf[c.w:]
+}
+
+const inputSize = 8 << 10
+
+var inputPool = sync.Pool{New: func() any { b := make([]byte, inputSize); return &b }}
+
+// dropInput gives the input buffer back.
+func (c *HTTPConnection) dropInput() {
+	if len(c.buf) == inputSize {
+		b := c.buf
+		inputPool.Put(&b)
+	}
+	c.buf = nil
+}
+
+// rest drops the input buffer of a connection that falls idle.
+func (c *HTTPConnection) rest() {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+		c.dropInput()
+	}
+	if cap(c.out) > 0 && len(c.out) == 0 {
+		putOutput(c.out)
+		c.out = nil
+	}
+}
+
+// received says that n octets were put into room.
+func (c *HTTPConnection) received(n int) { c.w += n }
+
+// buffered reports whether there is input that was not consumed.
+func (c *HTTPConnection) buffered() bool { return c.r < c.w }
+
+// midHead reports whether a request has begun to arrive.
+func (c *HTTPConnection) midHead() bool { return c.buffered() && c.parser.started() }
+
+// ---- the machine
+
+// run serves what has been received and says what is needed next. Answers to
+// requests that came in one piece leave in one piece.
+func (c *HTTPConnection) run() action {
+	for {
+		n, perr := c.parser.parse(c.buf[c.r:c.w], &c.set.head)
+		if perr != nil {
+			c.reject(perr)
+			if c.flushOut() != nil {
+				return actAbort
+			}
+			return actClose
+		}
+		if n == 0 {
+			if c.flushOut() != nil {
+				return actAbort
+			}
+			return actRead
+		}
+		if act := c.serve(c.takeRequest(n)); act != actRead {
+			if act == actClose && c.flushOut() != nil {
+				return actAbort
+			}
+			return act
+		}
+		if len(c.out) > keptBuffer && c.flushOut() != nil {
+			return actAbort
+		}
+	}
+}
+
+// takeRequest makes the request whose head is the first n octets of the input.
+func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
+	r := allocRequest()
+	r.c = c
+	r.start = time.Now()
+	r.head = c.parser.head
+	r.text = string(c.buf[c.r+int(r.head.skipped) : c.r+n])
+	c.parser.reset()
+	c.r += n
+	c.requests++
+	c.linger = false
+	c.current = r
+	c.bodyMu.Lock() // a goroutine of the previous request may be asking for its body
+	c.body.begin(r, c.set.maxRequest)
+	c.bodyMu.Unlock()
+	c.keep = !c.set.disableKeepAlive && !c.srv.draining.Load() && !r.head.close &&
+		(r.head.minor >= 1 || r.head.keepAlive)
+	c.t.next()
+	return r
+}
+
+// serve has the handler answer r and completes the answer.
+func (c *HTTPConnection) serve(r *HTTPRequest) action {
+	c.setState(http.StateActive)
+	x := newExchange(r, c)
+	if c.set.xheaders != nil {
+		origin, err := c.set.xheaders.Resolve(c.peerIP, r.Header())
+		if err != nil {
+			return c.refuse(r, x, errNoForwarded)
+		}
+		r.SetOrigin(origin)
+	}
+	if r.head.form == absoluteForm && c.tlsState == nil && r.Scheme() == "http" && strings.EqualFold(r.head.scheme.of(r.text), "https") {
+		return c.refuse(r, x, errMisdirected) // RFC 9110, section 7.4
+	}
+	aborted := c.dispatch(r)
+	return c.finish(r, x, aborted)
+}
+
+// refuse answers a request that was understood but is not for a handler.
+func (c *HTTPConnection) refuse(r *HTTPRequest, x *exchange, why *ProtocolError) action {
+	c.keep = false
+	_ = r.SendError(why)
+	return c.finish(r, x, false)
+}
+
+// dispatch calls the handler and stands between it and the connection: a panic
+// becomes a 500, http.ErrAbortHandler an abrupt end, and runtime.Goexit unwinds
+// on, leaving the engine to clean up.
+func (c *HTTPConnection) dispatch(r *HTTPRequest) (aborted bool) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		if v == nil { // Goexit
+			r.endContext(ErrRequestDone)
+			return
+		}
+		aborted = true
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			return
+		}
+		logPanic(&c.set.log, r, v)
+		if r.ResetResponse() == nil {
+			c.keep = false
+			aborted = r.SendError(errors.New("panic")) != nil
+		}
+	}()
+	c.srv.Handler.ServeRequest(r)
+	returned = true
+	return false
+}
+
+func logPanic(log *zerolog.Logger, r *HTTPRequest, v any) {
+	stack := make([]byte, 16<<10)
+	stack = stack[:runtime.Stack(stack, false)]
+	log.Error().Interface("panic", panicText(v)).Str("method", r.Method()).Str("path", clip(r.Path(), 2048)).
+		Bytes("stack", stack).Msg("server: handler panicked")
+}
+
+// finish completes the answer, fences the request off, and gets the connection
+// ready for the next one.
+func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) action {
+	x.mu.Lock()
+	if x.hijacked {
+		x.req = nil
+		x.mu.Unlock()
+		r.runFinishers()
+		c.endBody(r)
+		r.endContext(ErrRequestDone)
+		return actHijacked
+	}
+	var err error
+	if !aborted {
+		err = x.finish()
+	}
+	x.mu.Unlock()
+	r.runFinishers()
+
+	x.mu.Lock()
+	if c.watching {
+		c.watching = false
+		c.t.unwatch()
+	}
+	closeAfter := x.closeAfter
+	x.release()
+	c.current = nil
+	r.endContext(ErrRequestDone)
+	r.cleanUpForm()
+
+	if aborted || err != nil || c.broken != nil {
+		c.endBody(r)
+		return actAbort
+	}
+	if !c.discardBody(r) || closeAfter || !c.keep || c.closing.Load() {
+		c.linger = c.linger || c.buffered()
+		return actClose
+	}
+	return actRead
+}
+
+// reject answers octets that are no HTTP request. They are never looked at again.
+func (c *HTTPConnection) reject(perr *ProtocolError) {
+	c.linger = true
+	c.keep = false
+	text := decimal(perr.Status) + " " + http.StatusText(perr.Status) + ": " + perr.Reason + "\n"
+	c.out = appendStatusLine(c.output(), perr.Status)
+	c.out = c.set.clock.appendTo(c.out)
+	c.out = append(c.out, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
+	c.out = appendLength(c.out, int64(len(text)))
+	c.out = append(c.out, "\r\n"...)
+	c.out = append(c.out, text...)
+	c.r, c.w = 0, 0
+	c.set.log.Debug().Int("status", perr.Status).Str("reason", perr.Reason).Stringer("remote", c.RemoteAddr()).Msg("server: request refused")
+}
+
+var (
+	errHeadTimeout = &ProtocolError{http.StatusRequestTimeout, "the request head did not arrive in time"}
+	errHeadCut     = &ProtocolError{http.StatusBadRequest, "the request head was cut short"}
+	errMisdirected = &ProtocolError{http.StatusMisdirectedRequest, "an https target on a connection without TLS"}
+	errNoForwarded = &ProtocolError{http.StatusBadRequest, "forwarding fields required"}
+)
+
+// noMore is called by the engine when no more octets will come, because time is
+// up or the peer is done sending. It reports whether an answer was sent.
+func (c *HTTPConnection) noMore(timeout bool) bool {
+	switch {
+	case !c.midHead():
+		return false
+	case timeout:
+		c.reject(errHeadTimeout)
+	default:
+		c.reject(errHeadCut)
+	}
+	return c.flushOut() == nil
+}
+
+// peerGone is called when the peer went away while a handler runs.
+func (c *HTTPConnection) peerGone(r *HTTPRequest) { r.endContext(ErrClientGone) }
+
+// wantWatch sets the watch on the peer going, now or as soon as the body has
+// been read. The caller holds exchange.mu.
+func (c *HTTPConnection) wantWatch(r *HTTPRequest) {
+	if c.watching || !c.body.complete.Load() {
+		return
+	}
+	// What is pending could be what the peer waits for before it does anything.
+	_ = c.flushOut()
+	c.watching = true
+	c.t.watch(c)
+}
+
+func (c *HTTPConnection) hijack(*exchange) (net.Conn, *bufio.ReadWriter, error) {
+	if c.watching {
+		c.watching = false
+		c.t.unwatch()
+	}
+	if err := c.flushOut(); err != nil {
+		return nil, nil, err
+	}
+	conn, err := c.t.hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	ahead := append([]byte(nil), c.buf[c.r:c.w]...)
+	c.r, c.w = 0, 0
+	// Octets that were read ahead have to show up as buffered: that is where
+	// protocol libraries look for them.
+	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), conn), max(4096, len(ahead)))
+	_, _ = br.Peek(len(ahead))
+	c.setState(http.StateHijacked)
+	return conn, bufio.NewReadWriter(br, bufio.NewWriter(conn)), nil
+}

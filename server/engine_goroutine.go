@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// goroutineEngine gives every connection a goroutine of its own. It runs on any
+// net.Conn: every platform, TLS, listeners of the caller's, tests in memory.
+type goroutineEngine struct {
+	srv *HTTPServer
+	tls *tls.Config // nil for plain HTTP
+}
+
+func (e *goroutineEngine) serve(ctx context.Context, l net.Listener) error {
+	srv := e.srv
+	var pause time.Duration
+	for {
+		if !srv.tracker.acquire() {
+			return ErrServerClosed
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			srv.tracker.release()
+			if srv.draining.Load() {
+				return ErrServerClosed
+			}
+			if !temporary(err) {
+				return err
+			}
+			// Out of descriptors, most likely. Neither spinning nor ending the
+			// server would bring one back.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			srv.set.acceptLog.warn(&srv.set.log, err)
+			select {
+			case <-time.After(pause):
+			case <-srv.tracker.stopped:
+				return ErrServerClosed
+			}
+			continue
+		}
+		pause = 0
+		g := &goroutineConn{engine: e, conn: conn, raw: conn}
+		if e.tls != nil {
+			g.conn = tls.Server(conn, e.tls)
+		}
+		if !srv.tracker.add(g, conn.RemoteAddr()) {
+			srv.tracker.release()
+			_ = conn.Close()
+			continue
+		}
+		go g.serve(ctx)
+	}
+}
+
+// temporary reports accept errors that pass.
+func temporary(err error) bool {
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	var ne net.Error
+	// Temporary is deprecated for being vague; accept errors are what it is
+	// still right for, as net/http shows.
+	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // see above
+}
+
+// goroutineConn is a connection and its goroutine; it is the transport of its
+// machine.
+type goroutineConn struct {
+	engine *goroutineEngine
+	conn   net.Conn // TLS, where there is TLS
+	raw    net.Conn
+	c      *HTTPConnection
+
+	// The handler's deadlines and the pace of the current request. They are
+	// guarded by the lock that the caller of read or write holds.
+	readBy, writeBy time.Time
+	readPace        pace
+	writePace       pace
+
+	interrupted atomic.Bool
+	watchDone   chan struct{}
+}
+
+func (g *goroutineConn) serve(ctx context.Context) {
+	srv := g.engine.srv
+	defer srv.tracker.remove(g)
+	var state *tls.ConnectionState
+	if t, ok := g.handshake(ctx); !ok {
+		_ = g.raw.Close()
+		return
+	} else if t != nil {
+		state = t
+	}
+	c := newConnection(ctx, srv, srv.set, g, state)
+	g.c = c
+	srv.tracker.ready(g, c)
+	ended := false
+	defer func() {
+		if !ended { // a handler called runtime.Goexit
+			_ = g.conn.Close()
+		}
+		if c.State() != http.StateHijacked {
+			c.setState(http.StateClosed)
+		}
+	}()
+	c.setState(http.StateNew)
+	g.loop(c)
+	ended = true
+}
+
+// handshake wraps the connection in TLS where the server has TLS.
+func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bool) {
+	set := g.engine.srv.set
+	t, ok := g.conn.(*tls.Conn)
+	if !ok {
+		return nil, true
+	}
+	if set.headerTimeout > 0 {
+		_ = t.SetDeadline(time.Now().Add(set.headerTimeout))
+	}
+	if err := t.HandshakeContext(ctx); err != nil {
+		var notTLS tls.RecordHeaderError
+		if errors.As(err, &notTLS) && notTLS.Conn != nil && looksLikeHTTP(notTLS.RecordHeader) {
+			_, _ = io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+				"This is an HTTPS port: the request came without TLS.\n")
+		}
+		if hook := g.engine.srv.TLSError; hook != nil {
+			hook(g.raw, err)
+		} else {
+			set.log.Debug().Err(err).Stringer("remote", g.raw.RemoteAddr()).Msg("server: TLS handshake failed")
+		}
+		return nil, false
+	}
+	_ = t.SetDeadline(time.Time{})
+	state := t.ConnectionState()
+	return &state, true
+}
+
+// looksLikeHTTP reports whether the first octets of a failed TLS handshake are
+// those of a plain HTTP request.
+func looksLikeHTTP(first [5]byte) bool {
+	switch string(first[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET":
+		return true
+	}
+	return false
+}
+
+// loop reads, runs the machine, and ends the connection as it asks.
+func (g *goroutineConn) loop(c *HTTPConnection) {
+	set := g.engine.srv.set
+	var headBy time.Time
+	if set.headerTimeout > 0 {
+		headBy = time.Now().Add(set.headerTimeout)
+	}
+	for {
+		n, err := g.readHead(c, headBy)
+		c.received(n)
+		act := actRead
+		served := c.requests
+		if n > 0 {
+			act = c.run()
+		}
+		switch {
+		case act == actHijacked:
+			return
+		case act == actClose:
+			g.closeGently(c)
+			return
+		case act == actAbort:
+			g.abort()
+			return
+		case err != nil:
+			if c.noMore(errors.Is(err, os.ErrDeadlineExceeded)) {
+				g.closeGently(c)
+			} else {
+				_ = g.conn.Close()
+			}
+			return
+		}
+		headBy = g.nextHead(c, headBy, served)
+	}
+}
+
+// drainGrace is how long a connection without a request is kept when the server
+// drains: a request may already be on its way.
+const drainGrace = 250 * time.Millisecond
+
+// readHead reads when no handler runs.
+func (g *goroutineConn) readHead(c *HTTPConnection, headBy time.Time) (int, error) {
+	for {
+		by := headBy
+		draining := g.engine.srv.draining.Load()
+		if draining && !c.midHead() {
+			by = earlier(by, time.Now().Add(drainGrace))
+		}
+		_ = g.conn.SetReadDeadline(by)
+		if !draining && g.engine.srv.draining.Load() {
+			continue // the nudge may have come before our deadline
+		}
+		n, err := g.conn.Read(c.room())
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !passed(by) {
+			continue // a nudge
+		}
+		return n, err
+	}
+}
+
+// nudge makes a connection that waits for a request notice that the server
+// drains.
+func (g *goroutineConn) nudge() { _ = g.conn.SetReadDeadline(time.Now().Add(drainGrace)) }
+
+// passed reports whether a deadline is over.
+func passed(by time.Time) bool { return !by.IsZero() && !time.Now().Before(by) }
+
+// nextHead says by when the next octets must come: the whole head within its
+// time from its first octet, that octet within the idle time.
+func (g *goroutineConn) nextHead(c *HTTPConnection, headBy time.Time, served int) time.Time {
+	set := g.engine.srv.set
+	fresh := c.requests != served || c.State() == http.StateIdle
+	switch {
+	case !c.midHead():
+		if c.requests == 0 {
+			return headBy
+		}
+		c.rest()
+		c.setState(http.StateIdle)
+		if set.idleTimeout > 0 {
+			return time.Now().Add(set.idleTimeout)
+		}
+		return time.Time{}
+	case fresh:
+		c.setState(http.StateActive)
+		if set.headerTimeout > 0 {
+			return time.Now().Add(set.headerTimeout)
+		}
+		return time.Time{}
+	}
+	return headBy
+}
+
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 16 << 20
+)
+
+// closeGently closes so that the peer can read the answer: closing a socket
+// with unread input makes the kernel reset the connection, and the reset may
+// overtake the answer (RFC 9112, section 9.6).
+func (g *goroutineConn) closeGently(c *HTTPConnection) {
+	defer func() { _ = g.conn.Close() }()
+	if !c.linger {
+		return
+	}
+	half, ok := g.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = g.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := copyPool.Get().(*[]byte)
+	defer copyPool.Put(buf)
+	for total := 0; total < lingerBytes; {
+		n, err := g.raw.Read(*buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// abort ends the connection so that the peer can tell that the answer is not
+// whole.
+func (g *goroutineConn) abort() {
+	if t, ok := g.raw.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = g.raw.Close()
+}
+
+// ---- transport
+
+func (g *goroutineConn) read(p []byte) (int, error) {
+	for {
+		now := time.Now()
+		by := earlier(g.readBy, g.readPace.deadline(now, 0))
+		_ = g.conn.SetReadDeadline(by)
+		if g.interrupted.Load() {
+			return 0, os.ErrDeadlineExceeded
+		}
+		n, err := g.conn.Read(p)
+		g.readPace.add(n, time.Since(now))
+		if n > 0 {
+			return n, nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !passed(by) && !g.interrupted.Load() {
+			continue // a nudge that was late
+		}
+		return 0, err
+	}
+}
+
+// writePiece bounds what is written under one deadline, so that the pace of a
+// slow reader shows.
+const writePiece = 64 << 10
+
+func (g *goroutineConn) write(a, b []byte) error {
+	if len(b) > 0 && len(a)+len(b) <= writePiece {
+		bufs := net.Buffers{a, b}
+		return g.paced(len(a)+len(b), func() (int64, error) { return bufs.WriteTo(g.conn) })
+	}
+	for _, p := range [2][]byte{a, b} {
+		for len(p) > 0 {
+			piece := p[:min(len(p), writePiece)]
+			p = p[len(piece):]
+			err := g.paced(len(piece), func() (int64, error) {
+				n, err := g.conn.Write(piece)
+				return int64(n), err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *goroutineConn) paced(size int, write func() (int64, error)) error {
+	now := time.Now()
+	_ = g.conn.SetWriteDeadline(earlier(g.writeBy, g.writePace.deadline(now, size)))
+	n, err := write()
+	g.writePace.add(int(n), time.Since(now))
+	return err
+}
+
+func (g *goroutineConn) sendFile(f *os.File, n int64) (sent int64, handled bool, err error) {
+	to, ok := g.conn.(*net.TCPConn)
+	if !ok {
+		return 0, false, nil
+	}
+	const piece = 1 << 20
+	for sent < n {
+		part := io.LimitedReader{R: f, N: min(n-sent, piece)}
+		var k int64
+		err = g.paced(int(part.N), func() (int64, error) {
+			var err error
+			k, err = to.ReadFrom(&part)
+			return k, err
+		})
+		sent += k
+		if err != nil {
+			return sent, true, err
+		}
+		if k == 0 {
+			return sent, true, io.ErrUnexpectedEOF // the file shrank
+		}
+	}
+	return sent, true, nil
+}
+
+func (g *goroutineConn) watch(c *HTTPConnection) {
+	r := c.current
+	space := c.room()
+	done := make(chan struct{})
+	g.watchDone = done
+	go func() {
+		defer close(done)
+		for {
+			_ = g.conn.SetReadDeadline(time.Time{})
+			if g.interrupted.Load() {
+				return
+			}
+			n, err := g.conn.Read(space)
+			c.received(n)
+			switch {
+			case n > 0: // the next request: nothing more can be learnt
+				return
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+				c.peerGone(r)
+				return
+			}
+		}
+	}()
+}
+
+func (g *goroutineConn) unwatch() {
+	g.interrupt()
+	<-g.watchDone
+	g.watchDone = nil
+	g.resume()
+}
+
+var longAgo = time.Unix(1, 0)
+
+func (g *goroutineConn) interrupt() {
+	g.interrupted.Store(true)
+	_ = g.conn.SetReadDeadline(longAgo)
+}
+
+func (g *goroutineConn) resume() {
+	g.interrupted.Store(false)
+	_ = g.conn.SetReadDeadline(time.Time{})
+}
+
+func (g *goroutineConn) setReadDeadline(t time.Time) {
+	g.readBy = t
+	_ = g.conn.SetReadDeadline(t) // also for a read that is under way
+}
+
+func (g *goroutineConn) setWriteDeadline(t time.Time) { g.writeBy = t }
+
+func (g *goroutineConn) next() {
+	set := g.engine.srv.set
+	g.readBy, g.writeBy = time.Time{}, time.Time{}
+	g.readPace = pace{rate: set.minRate, grace: set.rateGrace}
+	g.writePace = g.readPace
+}
+
+func (g *goroutineConn) hijack() (net.Conn, error) {
+	g.engine.srv.tracker.forget(g)
+	_ = g.conn.SetDeadline(time.Time{})
+	return g.conn, nil
+}
+
+func (g *goroutineConn) closeNow()            { _ = g.raw.Close() }
+func (g *goroutineConn) remoteAddr() net.Addr { return g.raw.RemoteAddr() }
+func (g *goroutineConn) localAddr() net.Addr  { return g.raw.LocalAddr() }

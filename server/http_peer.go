@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// httpPeer is net/http standing behind an exchange.
+type httpPeer struct {
+	writer  http.ResponseWriter
+	request *http.Request
+	peerIP  netip.Addr
+
+	bodyMu   sync.Mutex
+	limit    int64 // octets of content that may still be asked for, negative = none
+	received int64
+	closed   bool
+}
+
+// FromHTTP makes a request out of what a net/http handler is given, so that the
+// same [Handler] runs behind net/http, under HTTP/2, in httptest or behind any
+// adapter. Call finish when the handler has returned: it completes the answer,
+// and with it the request is done. The request's body has no limit until
+// SetBodyLimit gives it one; wrap the handler in http.MaxBytesHandler or use an
+// App, which sets its own.
+func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish func()) {
+	r = allocRequest()
+	r.start = time.Now()
+	p := &httpPeer{writer: w, request: q, limit: -1}
+	if addr, err := netip.ParseAddrPort(q.RemoteAddr); err == nil {
+		p.peerIP = addr.Addr().Unmap().WithZone("")
+	}
+	r.fillFromHTTP(q)
+	r.extras().http = p
+	x := newExchange(r, p)
+	return r, func() {
+		x.mu.Lock()
+		if x.req != r { // called twice
+			x.mu.Unlock()
+			return
+		}
+		if !x.hijacked {
+			_ = x.finish() // net/http ends the connection itself where a write failed
+		}
+		x.mu.Unlock()
+		r.runFinishers()
+		p.close()
+		x.mu.Lock()
+		x.release()
+		r.cleanUpForm()
+	}
+}
+
+// fillFromHTTP writes the head of q the way it is kept for requests that were
+// read from a connection.
+func (r *HTTPRequest) fillFromHTTP(q *http.Request) {
+	method, target := q.Method, q.RequestURI
+	if method == "" {
+		method = http.MethodGet
+	}
+	if q.URL != nil && target != "*" && method != http.MethodConnect {
+		// Not what was received but what is left of it, by http.StripPrefix, say.
+		target = q.URL.RequestURI()
+	}
+	header := q.Header
+	if _, has := header["Host"]; has { // net/http keeps it in Request.Host
+		header = header.Clone()
+		delete(header, "Host")
+	}
+	fields := headerFromMap(header).raw
+	host := q.Host
+	if !validFieldValue(host) {
+		host = ""
+	}
+	if host != "" {
+		fields = "Host: " + host + "\r\n" + fields
+	}
+	h := &r.head
+	var text strings.Builder
+	put := func(s string) span {
+		start := uint32(text.Len())
+		text.WriteString(s)
+		return span{start, uint32(text.Len())}
+	}
+	h.method = put(method)
+	put(" ")
+	h.target = put(target)
+	put(" HTTP/1.1\r\n")
+	h.fields = put(fields)
+	if host != "" {
+		h.host = span{h.fields.start + 6, h.fields.start + 6 + uint32(len(host))}
+		h.hasHost = true
+	}
+	r.text = text.String()
+	h.minor = 1
+	if q.ProtoMajor == 1 && q.ProtoMinor == 0 {
+		h.minor = 0
+	}
+	h.contentLength = q.ContentLength
+	h.chunked = q.ContentLength < 0
+
+	path, query := target, ""
+	at := h.target.start
+	switch {
+	case method == http.MethodConnect:
+		h.form = authorityForm
+		return
+	case target == "*":
+		h.form = asteriskForm
+		return
+	case !strings.HasPrefix(target, "/"):
+		h.form = absoluteForm
+		if i := strings.Index(target, "://"); i >= 0 {
+			rest := target[i+3:]
+			slash := strings.IndexAny(rest, "/?")
+			if slash < 0 {
+				slash = len(rest)
+			}
+			path = rest[slash:]
+			at += uint32(i + 3 + slash)
+		}
+	}
+	path, query, _ = strings.Cut(path, "?")
+	h.path = span{at, at + uint32(len(path))}
+	if query != "" {
+		h.query = span{h.path.end + 1, h.path.end + 1 + uint32(len(query))}
+	}
+}
+
+func (p *httpPeer) localAddr() net.Addr {
+	addr, _ := p.request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr
+}
+
+// ---- request body
+
+func (p *httpPeer) setLimit(n int64) {
+	p.bodyMu.Lock()
+	p.limit = n
+	p.bodyMu.Unlock()
+}
+
+func (p *httpPeer) readBody(_ *HTTPRequest, b []byte) (int, error) {
+	p.bodyMu.Lock()
+	defer p.bodyMu.Unlock()
+	switch {
+	case p.closed:
+		return 0, ErrRequestDone
+	case p.request.Body == nil:
+		return 0, io.EOF
+	case p.limit >= 0 && max(p.request.ContentLength, p.received) > p.limit:
+		return 0, ErrBodyTooLarge
+	}
+	n, err := p.request.Body.Read(b)
+	p.received += int64(n)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case p.limit >= 0 && p.received > p.limit, errors.As(err, &tooLarge):
+		return 0, ErrBodyTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = ErrBodyTimeout
+	}
+	return n, err
+}
+
+func (p *httpPeer) close() {
+	p.bodyMu.Lock()
+	p.closed = true
+	p.bodyMu.Unlock()
+}
+
+// ---- answer
+
+func (p *httpPeer) commit(x *exchange, body []byte, final bool) error {
+	status := x.currentStatus()
+	if status == 0 {
+		status = http.StatusOK
+	}
+	x.status = status
+	head := p.writer.Header()
+	for name, values := range x.fieldsAsMap() {
+		head[name] = values
+	}
+	x.bodyless = p.request.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+	if final && len(x.trailer) == 0 && !x.bodyless {
+		head.Set("Content-Length", strconv.Itoa(len(body)))
+	} else if final && p.request.Method == http.MethodHead && len(body) > 0 && x.declared < 0 {
+		head.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if _, ok := head["Content-Type"]; !ok {
+		head["Content-Type"] = nil // no guessing: none was given
+	}
+	p.writer.WriteHeader(status)
+	if x.bodyless {
+		return nil
+	}
+	if err := p.writeBody(x, body); err != nil || !final {
+		return err
+	}
+	return p.end(x)
+}
+
+func (p *httpPeer) writeBody(_ *exchange, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := p.writer.Write(b)
+	return err
+}
+
+func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, error) {
+	to, ok := p.writer.(io.ReaderFrom)
+	if !ok {
+		return 0, false, nil
+	}
+	sent, err := to.ReadFrom(io.LimitReader(f, n))
+	return sent, true, err
+}
+
+func (p *httpPeer) flush(*exchange) error {
+	err := http.NewResponseController(p.writer).Flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
+
+func (p *httpPeer) end(x *exchange) error {
+	for name, value := range newHeader(string(x.trailer)).All() {
+		p.writer.Header().Add(http.TrailerPrefix+name, value)
+	}
+	return nil
+}
+
+func (p *httpPeer) informational(status int, fields []byte) error {
+	head := p.writer.Header()
+	saved := head.Clone()
+	clear(head)
+	for name, value := range newHeader(string(fields)).All() {
+		head.Add(name, value)
+	}
+	p.writer.WriteHeader(status)
+	clear(head)
+	for name, values := range saved {
+		head[name] = values
+	}
+	return nil
+}
+
+func (p *httpPeer) hijack(*exchange) (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(p.writer).Hijack()
+	if errors.Is(err, http.ErrNotSupported) {
+		err = ErrNotHijackable
+	}
+	return conn, rw, err
+}
+
+func (p *httpPeer) deadline(t time.Time, write bool) error {
+	rc := http.NewResponseController(p.writer)
+	if write {
+		return rc.SetWriteDeadline(t)
+	}
+	return rc.SetReadDeadline(t)
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// responseWriter is an answer under construction as net/http's handlers and
+// middleware want to see it. Its header map is where the answer's fields live
+// from the moment somebody asks for it until the head is sent.
+type responseWriter struct {
+	r      *HTTPRequest
+	header http.Header
+	status int
+}
+
+var (
+	_ http.Flusher    = (*responseWriter)(nil)
+	_ http.Hijacker   = (*responseWriter)(nil)
+	_ io.ReaderFrom   = (*responseWriter)(nil)
+	_ io.StringWriter = (*responseWriter)(nil)
+)
+
+// ResponseWriter is the answer as an http.ResponseWriter, for handlers and
+// middleware written for net/http. It is an http.Flusher, http.Hijacker,
+// io.ReaderFrom and io.StringWriter and does what http.ResponseController asks.
+// It and the answering calls of the request work on one and the same answer.
+// As in net/http, its header map is not safe for concurrent use.
+func (r *HTTPRequest) ResponseWriter() http.ResponseWriter {
+	x := r.x
+	if x.lock(r) != nil {
+		return &responseWriter{r: r, header: http.Header{}}
+	}
+	defer x.mu.Unlock()
+	if x.std == nil {
+		w := &responseWriter{r: r, header: x.fieldsAsMap()}
+		if x.status != 0 {
+			w.status = x.status
+		}
+		x.std = w
+	}
+	return x.std
+}
+
+// fieldsAsMap is headerMap without looking at the net/http view.
+func (x *exchange) fieldsAsMap() http.Header {
+	std := x.std
+	x.std = nil
+	defer func() { x.std = std }()
+	return x.headerMap()
+}
+
+func (w *responseWriter) reset() { w.status = 0 }
+
+func (w *responseWriter) Header() http.Header { return w.header }
+
+// WriteHeader keeps net/http's contract: 1xx codes are sent at once, the first
+// other code counts, and later ones are ignored.
+func (w *responseWriter) WriteHeader(status int) {
+	if status >= 100 && status < 200 {
+		fields := http.Header{}
+		for name, values := range w.header {
+			if kindOf(name) == fieldOther {
+				fields[name] = values
+			}
+		}
+		_ = w.r.SendInformational(status, fields)
+		return
+	}
+	x := w.r.x
+	if x.lock(w.r) != nil {
+		return
+	}
+	defer x.mu.Unlock()
+	if w.status != 0 || x.committed || status < 200 || status > 999 {
+		return
+	}
+	w.status, x.status = status, status
+}
+
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.beforeWrite(p)
+	return w.r.Write(p)
+}
+
+func (w *responseWriter) WriteString(s string) (int, error) {
+	w.beforeWrite(bytesOf(s))
+	return w.r.WriteString(s)
+}
+
+// beforeWrite does what net/http does at the first write: the status becomes
+// 200, and a content type is guessed where none was given.
+func (w *responseWriter) beforeWrite(p []byte) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if _, has := w.header["Content-Type"]; !has && len(p) > 0 && w.header.Get("Content-Encoding") == "" && !w.r.Committed() {
+		w.header.Set("Content-Type", http.DetectContentType(p))
+	}
+}
+
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.header.Get("Content-Type") != "" {
+		return w.r.ReadFrom(src)
+	}
+	buf := copyPool.Get().(*[]byte)
+	defer copyPool.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, src, *buf)
+}
+
+func (w *responseWriter) Flush() { _ = w.FlushError() }
+
+func (w *responseWriter) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.r.Flush()
+}
+
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.r.Hijack() }
+
+func (w *responseWriter) SetReadDeadline(t time.Time) error { return w.r.SetReadDeadline(t) }
+
+func (w *responseWriter) SetWriteDeadline(t time.Time) error { return w.r.SetWriteDeadline(t) }
+
+// EnableFullDuplex needs nothing: bodies can be read while an answer is written.
+func (w *responseWriter) EnableFullDuplex() error { return nil }
+
+// takeTrailers collects what a net/http handler set after its body: fields with
+// http.TrailerPrefix, and those it announced in a Trailer field.
+func (w *responseWriter) takeTrailers(x *exchange) {
+	add := func(name string, values []string) {
+		for _, value := range values {
+			if validFieldName(name) && validFieldValue(value) && kindOf(name) == fieldOther {
+				x.trailer = appendField(x.trailer, name, value)
+			}
+		}
+	}
+	for name, values := range w.header {
+		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			add(trailer, values)
+		}
+	}
+	for _, line := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
+			add(name, w.header[name])
+		}
+	}
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// HTTPServer answers HTTP/1.1 and HTTP/1.0 requests with its Handler. The zero
+// value with a Handler works. Fields are read when the server first serves and
+// must not be changed after that; the methods are safe for concurrent use.
+//
+// For limits and timeouts zero means the default and a negative value none.
+type HTTPServer struct {
+	// Handler answers the requests. Required.
+	Handler Handler
+
+	// MaxRequest is the largest request body in octets of content, 10 MiB by
+	// default (413). A handler may set another for its request with SetBodyLimit.
+	MaxRequest int64
+	// MaxHeader is the largest request head in octets, request line included,
+	// 64 KiB by default (431). Trailer sections have the same limit.
+	MaxHeader int
+	// MaxHeaderFields is the largest number of field lines, 128 by default (431).
+	MaxHeaderFields int
+	// MaxTarget is the longest request-target in octets, 16 KiB by default (414).
+	MaxTarget int
+
+	// HeaderTimeout is the time a request head may take from its first octet to
+	// its last, 10 s by default (408). The first request's time begins with the
+	// connection; a TLS handshake has as long.
+	HeaderTimeout time.Duration
+	// IdleTimeout is how long a connection may rest between requests, 120 s by
+	// default.
+	IdleTimeout time.Duration
+	// MinRate is how fast, in octets a second, a peer must send a body and take
+	// an answer, 240 by default. It counts only time spent waiting for the peer,
+	// after RateGrace.
+	MinRate int
+	// RateGrace is how long a peer may keep the server waiting for one request
+	// before MinRate applies, 10 s by default.
+	RateGrace time.Duration
+
+	// MaxConns is the largest number of open connections. By default it is what
+	// the limit on file descriptors allows, with some left for the handlers. When
+	// it is reached new connections wait in the listener's backlog.
+	MaxConns int
+	// MaxConnsPerIP is the largest number of open connections from one address,
+	// counted by /64 for IPv6; more are closed at once. None by default. Behind a
+	// proxy all connections come from one address.
+	MaxConnsPerIP int
+
+	// DisableKeepAlive closes every connection after its first answer.
+	DisableKeepAlive bool
+
+	// TLSConfig is used by ListenAndServeTLS and ServeTLS; nil means TLS 1.2 or
+	// later with the certificate given there. It is cloned.
+	TLSConfig *tls.Config
+
+	// CookieSecrets sign cookies: newest first, at most four, each of at least 32
+	// octets. The newest signs, all verify, so a secret is replaced by putting
+	// the new one in front. Without any, signed cookies fail with
+	// ErrNoCookieSecret; no random key is ever made up, because it would log
+	// everybody out at each restart and on every other machine.
+	CookieSecrets [][]byte
+
+	// XHeaders says which proxies are believed about the client's address, scheme
+	// and host. nil trusts nobody.
+	XHeaders *TrustPolicy
+
+	// Sendfile makes SendFile leave the sending of files to a web server in
+	// front, by a header field. Off by default.
+	Sendfile Sendfile
+
+	// ServerHeader is the value of the Server field: "pleat" by default, none
+	// with "-".
+	ServerHeader string
+
+	// BaseContext makes the context that requests of a listener descend from;
+	// nil means context.Background.
+	BaseContext func(net.Listener) context.Context
+	// ConnState is told when a connection changes its state. It must not block.
+	ConnState func(*HTTPConnection, http.ConnState)
+	// TLSError is told of failed TLS handshakes; nil logs them at debug level.
+	TLSError func(net.Conn, error)
+	// ErrorLog takes what goes wrong without anybody to tell: panics, accept
+	// errors. nil discards it.
+	ErrorLog *zerolog.Logger
+
+	once     sync.Once
+	set      *settings
+	setErr   error
+	tracker  tracker
+	draining atomic.Bool
+	cut      context.CancelCauseFunc // ends the base contexts
+	root     context.Context
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{} // guarded by mu
+}
+
+// settings are the fields of a server with their defaults filled in.
+type settings struct {
+	head             headLimits
+	chunks           chunkLimits
+	maxRequest       int64
+	headerTimeout    time.Duration
+	idleTimeout      time.Duration
+	minRate          int64
+	rateGrace        time.Duration
+	disableKeepAlive bool
+	cookieKeys       *CookieKeys
+	xheaders         *TrustPolicy
+	clock            headClock
+	log              zerolog.Logger
+	acceptLog        throttledLog
+}
+
+// orDefault resolves the convention of the fields: zero is the default, negative
+// is none, which is what the caller calls none.
+func orDefault[T int | int64 | time.Duration](v, def, none T) T {
+	switch {
+	case v == 0:
+		return def
+	case v < 0:
+		return none
+	}
+	return v
+}
+
+// prepare resolves the fields once.
+func (s *HTTPServer) prepare() error {
+	s.once.Do(func() { s.set, s.setErr = s.resolve() })
+	return s.setErr
+}
+
+func (s *HTTPServer) resolve() (*settings, error) {
+	s.listeners = map[net.Listener]struct{}{}
+	s.root, s.cut = context.WithCancelCause(context.Background())
+	s.tracker.init(s.MaxConns, s.MaxConnsPerIP)
+	if s.Handler == nil {
+		return nil, errors.New("server: no Handler")
+	}
+	set := &settings{
+		head: headLimits{
+			headBytes:   orDefault(s.MaxHeader, 64<<10, 0),
+			fields:      orDefault(s.MaxHeaderFields, 128, 0),
+			targetBytes: orDefault(s.MaxTarget, 16<<10, 0),
+		},
+		maxRequest:       orDefault(s.MaxRequest, 10<<20, -1),
+		headerTimeout:    orDefault(s.HeaderTimeout, 10*time.Second, 0),
+		idleTimeout:      orDefault(s.IdleTimeout, 120*time.Second, 0),
+		minRate:          int64(orDefault(s.MinRate, 240, 0)),
+		rateGrace:        orDefault(s.RateGrace, 10*time.Second, 0),
+		disableKeepAlive: s.DisableKeepAlive,
+		log:              zerolog.Nop(),
+	}
+	set.chunks = chunkLimits{trailerBytes: set.head.headBytes, trailerFields: set.head.fields}
+	if s.ErrorLog != nil {
+		set.log = *s.ErrorLog
+	}
+	switch s.ServerHeader {
+	case "":
+		set.clock.server = "Server: pleat\r\n"
+	case "-":
+	default:
+		if !validFieldValue(s.ServerHeader) {
+			return nil, errors.New("server: ServerHeader is no field value")
+		}
+		set.clock.server = "Server: " + s.ServerHeader + "\r\n"
+	}
+	if len(s.CookieSecrets) > 0 {
+		keys, err := NewCookieKeys(s.CookieSecrets...)
+		if err != nil {
+			return nil, err
+		}
+		set.cookieKeys = keys
+	}
+	if s.XHeaders != nil {
+		policy := *s.XHeaders
+		if err := policy.Validate(); err != nil {
+			return nil, err
+		}
+		set.xheaders = &policy
+	}
+	if err := s.Sendfile.validate(); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Serve answers requests on connections that l accepts, until Shutdown, Close or
+// an error of the listener. It closes l. After Shutdown and Close the error is
+// ErrServerClosed. Several listeners can be served at once.
+func (s *HTTPServer) Serve(l net.Listener) error { return s.serve(l, nil) }
+
+// ServeTLS is Serve with TLS on the accepted connections. The certificate comes
+// from the files unless TLSConfig has one.
+func (s *HTTPServer) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	config, err := s.tlsConfig(certFile, keyFile)
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	return s.serve(l, config)
+}
+
+func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.TLSConfig != nil {
+		config = s.TLSConfig.Clone()
+	}
+	if len(config.NextProtos) == 0 {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return config, nil
+}
+
+func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
+	if err := s.prepare(); err != nil {
+		_ = l.Close()
+		return err
+	}
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		_ = l.Close()
+		return ErrServerClosed
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+		_ = l.Close()
+	}()
+
+	base := context.Background()
+	if s.BaseContext != nil {
+		if base = s.BaseContext(l); base == nil {
+			return errors.New("server: BaseContext returned nil")
+		}
+	}
+	// Requests end when either the caller's context or the server does.
+	ctx, cancel := context.WithCancelCause(base)
+	unhook := context.AfterFunc(s.root, func() { cancel(context.Cause(s.root)) })
+	_ = unhook // requests outlive this call: the hook goes with the root context
+	var e engine = &goroutineEngine{srv: s, tls: config}
+	return e.serve(ctx, l)
+}
+
+// Shutdown ends the server gently: it stops accepting, lets connections without
+// a request go, and waits until every request that was accepted is answered.
+// When ctx ends first, the contexts of the remaining requests end with
+// ErrServerDraining, their connections are closed, and the error is that of ctx.
+// Hijacked connections are not waited for.
+func (s *HTTPServer) Shutdown(ctx context.Context) error {
+	if !s.stop() {
+		return nil
+	}
+	s.tracker.nudgeIdle()
+	select {
+	case <-s.tracker.drained():
+		s.cut(ErrServerDraining)
+		return nil
+	case <-ctx.Done():
+	}
+	s.cut(ErrServerDraining)
+	s.tracker.closeAll()
+	return ctx.Err()
+}
+
+// Close ends the server at once: listeners and connections are closed, and the
+// contexts of requests end with ErrServerDraining.
+func (s *HTTPServer) Close() error {
+	if !s.stop() {
+		return nil
+	}
+	s.cut(ErrServerDraining)
+	s.tracker.closeAll()
+	return nil
+}
+
+// stop closes the listeners; false when the server never prepared.
+func (s *HTTPServer) stop() bool {
+	if s.prepare() != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.draining.Swap(true) {
+		s.tracker.stopAccepting()
+	}
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	return true
+}
+
+// throttledLog writes at most a line a second.
+type throttledLog struct{ last atomic.Int64 }
+
+func (t *throttledLog) warn(log *zerolog.Logger, err error) {
+	now := time.Now().Unix()
+	if last := t.last.Load(); last != now && t.last.CompareAndSwap(last, now) {
+		log.Warn().Err(err).Msg("server: accepting connections")
+	}
+}

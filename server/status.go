@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"unsafe"
+)
+
+// StatusOf is the status that an error asks for by a method StatusCode() int
+// somewhere in its chain, 500 for all others, 200 for nil.
+func StatusOf(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	var coder interface{ StatusCode() int }
+	if errors.As(err, &coder) {
+		if code := coder.StatusCode(); code >= 400 && code <= 599 {
+			return code
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// bodyError is a fault of a request body that has a status of its own.
+type bodyError struct {
+	status int
+	text   string
+	cause  error
+}
+
+func (e *bodyError) Error() string   { return e.text }
+func (e *bodyError) StatusCode() int { return e.status }
+func (e *bodyError) Unwrap() error   { return e.cause }
+
+// errBodyCut is a body whose client left half-way; nobody but a client that only
+// closed its sending half will read the 400.
+var errBodyCut error = &bodyError{http.StatusBadRequest, "server: request body cut short", io.ErrUnexpectedEOF}
+
+// bytesOf views a string as bytes, for code that only reads them.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// clip bounds what is logged of text that comes from outside.
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
+
+// panicText is what a log may say about a recovered value.
+func panicText(v any) string {
+	if err, ok := v.(error); ok {
+		return err.Error()
+	}
+	return fmt.Sprint(v)
+}
