@@ -36,6 +36,7 @@ const anyMethod = "*"
 // Registration is safe for concurrent use.
 type Router struct {
 	routes
+	served []*Route // set by build, guarded by mu
 }
 
 // Group is a set of routes with a common prefix, common middleware and, if [Group.Name] is used, a
@@ -160,7 +161,8 @@ func (r *routes) Group(prefix string, mw ...Middleware) *Group {
 // Mount adds all routes of a group that was made with [NewGroup] (or belongs elsewhere) under a
 // prefix, in front of the group's own. What is registered in the group later, but before the start,
 // counts too. A mounted route is a copy of its own: the one that is served, and is listed by Routes,
-// is not the one that the registration in the group returned.
+// is not the one that the registration in the group returned. To mount a group of named routes twice,
+// mount it inside groups with names of their own.
 func (r *routes) Mount(prefix string, g *Group) {
 	m := &mount{prefix: prefix, group: g, site: callSite()}
 
@@ -216,11 +218,10 @@ func (r *routes) mustBeOpen(what string) {
 // joinPattern appends path to a prefix, of which a "/" at the end is dropped so that "/api/" and
 // "/users" do not make "/api//users".
 func joinPattern(prefix, path string) string {
-	trimmed := strings.TrimSuffix(prefix, "/")
-	if path == "" && trimmed != prefix && trimmed == "" {
+	if path == "" && prefix == "/" {
 		return prefix
 	}
-	return trimmed + path
+	return strings.TrimSuffix(prefix, "/") + path
 }
 
 // callSite is the file and line of the innermost caller outside this package: where the user's

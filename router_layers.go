@@ -50,10 +50,13 @@ type routeSink struct {
 }
 
 // build freezes the routes, checks them and makes the table that serves them. It reports everything
-// that is wrong, not only the first thing.
+// that is wrong, not only the first thing. It must not be called concurrently.
 func (r *Router) build(o routeOptions) (*routeTable, error) {
 	p := placement{freeze: true}
 	p.place(&r.routes, scope{})
+	r.mu.Lock()
+	r.served = p.routes
+	r.mu.Unlock()
 	if len(p.errs) > 0 {
 		return nil, errors.Join(p.errs...)
 	}

@@ -10,8 +10,14 @@ import (
 
 // Routes lists the routes in the order of registration; what a group holds stands where the group
 // was made or mounted. It may be called before the start, and gives what is registered so far; a
-// route that cannot be served is listed too.
+// route that cannot be served is listed too. The caller owns the slice.
 func (r *Router) Routes() []*Route {
+	r.mu.Lock()
+	served := slices.Clone(r.served)
+	r.mu.Unlock()
+	if served != nil {
+		return served
+	}
 	p := placement{}
 	p.place(&r.routes, scope{})
 	return p.routes

@@ -31,7 +31,7 @@ func TestResolve(t *testing.T) {
 	table := tableOf(t,
 		"/", "/login", "POST /login", "/users/:id", "DELETE /users/:id", "PUT /users/:id/", "/dir/", "POST /dir",
 		"/files/*path", "HEAD /head", "OPTIONS /options", "PROPFIND /dav/*path", "/users/:id/posts", "/a b/é/:x",
-		"PUT /both", "PUT /both/", "CONNECT /tunnel/:id",
+		"PUT /both", "PUT /both/", "HEAD /heads/:id", "/heads/*all", "CONNECT /tunnel/:id",
 	)
 	for _, tt := range []struct{ method, path, want string }{
 		{"GET", "/", "GET /"},
@@ -41,6 +41,8 @@ func TestResolve(t *testing.T) {
 		{"HEAD", "/login", "GET /login"},
 		{"HEAD", "/head", "HEAD /head"},
 		{"HEAD", "/users/7", "GET /users/:id id=7"},
+		{"HEAD", "/heads/7", "HEAD /heads/:id id=7"},
+		{"HEAD", "/heads/7/8", "GET /heads/*all all=/7/8"},
 		{"OPTIONS", "/options", "OPTIONS /options"},
 		{"PROPFIND", "/dav/a/b", "PROPFIND /dav/*path path=/a/b"},
 
