@@ -76,10 +76,22 @@ const (
 // secret. The zero value, and nil, have no secret and fail with
 // [ErrNoCookieSecret].
 type CookieKeys struct {
-	// ring hides everything from fmt, which follows no pointer inside a
-	// struct, even where a copy of the struct escapes Format.
-	ring *cookieRing
+	// hidden is a function because nothing that walks values by reflection
+	// looks into one. A pointer is not enough: fmt.Printf("%s") of a struct
+	// with a *CookieKeys in an unexported field calls no Format and follows
+	// two pointers, down to the secrets.
+	hidden func() *cookieRing
 }
+
+// ring returns the keys, nil if there are none.
+func (k *CookieKeys) ring() *cookieRing {
+	if k == nil || k.hidden == nil {
+		return nil
+	}
+	return k.hidden()
+}
+
+func (r *cookieRing) keys() *CookieKeys { return &CookieKeys{func() *cookieRing { return r }} }
 
 // cookieRing holds the keys of one purpose.
 type cookieRing struct {
@@ -131,13 +143,14 @@ func NewCookieKeys(secrets ...[]byte) (*CookieKeys, error) {
 // What was made for one purpose is not accepted for another, even under the
 // same name. The purpose of NewCookieKeys is "cookie".
 func (k *CookieKeys) For(purpose string) (*CookieKeys, error) {
-	if k == nil || k.ring == nil {
+	r := k.ring()
+	if r == nil {
 		return nil, ErrNoCookieSecret
 	}
 	if purpose == "" || len(purpose) > 32 || strings.Trim(purpose, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return nil, fmt.Errorf("server: cookie keys: purpose %q is not 1 to 32 lower case letters, digits and hyphens", purpose)
 	}
-	return newCookieRing(purpose, k.ring.secrets)
+	return newCookieRing(purpose, r.secrets)
 }
 
 func newCookieRing(purpose string, secrets [][]byte) (*CookieKeys, error) {
@@ -150,7 +163,7 @@ func newCookieRing(purpose string, secrets [][]byte) (*CookieKeys, error) {
 		r.signing = append(r.signing, signing)
 		r.sealing = append(r.sealing, sealing)
 	}
-	return &CookieKeys{r}, nil
+	return r.keys(), nil
 }
 
 func newCookieCodecs(purpose string, secret []byte) (signing, sealing *securecookie.SecureCookie, err error) {
@@ -194,10 +207,11 @@ func checkCookieCodec(codec *securecookie.SecureCookie) error {
 
 // String says how many secrets there are, and for what.
 func (k CookieKeys) String() string {
-	if k.ring == nil {
+	r := k.ring()
+	if r == nil {
 		return "CookieKeys(no secret)"
 	}
-	return "CookieKeys(" + strconv.Itoa(len(k.ring.secrets)) + " secrets for " + k.ring.purpose + ")"
+	return "CookieKeys(purpose " + r.purpose + ", secrets " + strconv.Itoa(len(r.secrets)) + ")"
 }
 
 // Format prints what String returns, whatever the verb, so that no secret is
@@ -223,23 +237,23 @@ func (k *CookieKeys) Encode(name string, value any, opts ...CookieOption) (strin
 // another a cookie that needs Secure, by its name or its SameSite mode, is
 // refused with [ErrInvalidCookie], because the browser would drop it.
 func (k *CookieKeys) Cookie(name string, value any, secure bool, opts ...CookieOption) (*http.Cookie, error) {
-	if k == nil || k.ring == nil {
+	r := k.ring()
+	if r == nil {
 		return nil, ErrNoCookieSecret
 	}
 	o := newCookieOptions(opts)
-	c, err := o.cookie(name, "", secure, k.ring.now())
+	c, err := o.cookie(name, "", secure, r.now())
 	if err != nil {
 		return nil, err
 	}
-	if c.Value, err = k.encode(name, value, o); err != nil {
+	if c.Value, err = r.encode(name, value, o); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
 // encode is Encode without a check of the name and the attributes.
-func (k *CookieKeys) encode(name string, value any, o CookieOptions) (string, error) {
-	r := k.ring
+func (r *cookieRing) encode(name string, value any, o CookieOptions) (string, error) {
 	// The payload is ours alone: securecookie encrypts it in place.
 	payload, err := appendCookiePayload(nil, value, r.now().Unix()+o.lifetime())
 	if err != nil {
@@ -275,11 +289,8 @@ func (k *CookieKeys) encode(name string, value any, o CookieOptions) (string, er
 // at most two HMACs per secret, and nothing if it cannot be ours by its form.
 // A value is accepted in exactly the spelling that Encode gave it.
 func (k *CookieKeys) Decode(name, cookieValue string, into any, opts ...CookieOption) error {
-	return k.decode(name, cookieValue, into, newCookieOptions(opts))
-}
-
-func (k *CookieKeys) decode(name, cookieValue string, into any, o CookieOptions) error {
-	if k == nil || k.ring == nil {
+	r := k.ring()
+	if r == nil {
 		return ErrNoCookieSecret
 	}
 	// A mistake of the programmer shows at once, not at the first genuine
@@ -290,7 +301,7 @@ func (k *CookieKeys) decode(name, cookieValue string, into any, o CookieOptions)
 	if cookieValue == "" {
 		return ErrNoCookie
 	}
-	payload, err := k.ring.open(name, cookieValue, o.Encrypt)
+	payload, err := r.open(name, cookieValue, newCookieOptions(opts).Encrypt)
 	if err != nil {
 		return err
 	}
@@ -298,7 +309,7 @@ func (k *CookieKeys) decode(name, cookieValue string, into any, o CookieOptions)
 	if !ok {
 		return ErrCookieTampered
 	}
-	now := k.ring.now().Unix()
+	now := r.now().Unix()
 	if expiry <= now || expiry > now+int64(maxCookieAge/time.Second)+cookieClockSkew {
 		return ErrCookieExpired
 	}

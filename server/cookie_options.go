@@ -82,6 +82,9 @@ func ReadableByScripts() CookieOption { return func(o *CookieOptions) { o.Readab
 // newCookieOptions applies opts to the defaults, in order. A nil option is
 // skipped.
 func newCookieOptions(opts []CookieOption) CookieOptions {
+	if len(opts) == 0 {
+		return CookieOptions{} // without allocating: o is at the mercy of opts
+	}
 	var o CookieOptions
 	for _, opt := range opts {
 		if opt != nil {
