@@ -220,7 +220,8 @@ func (k CookieKeys) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
 
 // Encode makes the value of a cookie of that name, to be sent as it is. value
 // is a []byte, a string, or anything that encoding/json can marshal; it is not
-// kept and not changed. About 2200 bytes fit.
+// kept and not changed. About 2200 bytes fit. The attributes in opts are not
+// part of the value, but checked as for a secure connection.
 //
 // Errors wrap [ErrCookieTooLarge], [ErrCookieType], [ErrInvalidCookie] or
 // [ErrNoCookieSecret].
