@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/pleat-go/pleat/client"
+	"github.com/pleat-go/pleat/server"
+)
+
+// Context is one request on its way through the app: what was asked, what is
+// being answered, and what middleware and handlers tell each other. It is a
+// context.Context: it ends when the client goes away, when the server is done
+// waiting, or when the handler has returned; context.Cause tells which
+// (server.ErrClientGone, server.ErrServerDraining, server.ErrRequestDone).
+//
+// A Context is never reused. Reading methods and values are safe for concurrent
+// use; so are answering calls, though it takes some care to make sense of
+// answers from several goroutines.
+type Context struct {
+	app       *App
+	req       *server.HTTPRequest
+	route     *Route
+	params    httprouter.Params
+	path      string      // canonical, escaped
+	unmatched *resolution // why there is no route
+	err       error       // what the chain returned
+	abort     bool        // the connection is to be cut
+
+	mu        sync.Mutex
+	ctx       context.Context    // set by SetContext; guarded by mu
+	id        string             // guarded by mu
+	values    []value            // guarded by mu
+	client    *client.HTTPClient // guarded by mu
+	finishers []func(*Context)   // guarded by mu
+}
+
+var _ context.Context = (*Context)(nil)
+
+// contextSlab hands out contexts carved from one allocation, like the requests
+// they belong to.
+type contextSlab struct{ contexts []Context }
+
+const slabSize = 12
+
+var contextSlabs = sync.Pool{New: func() any { return new(contextSlab) }}
+
+// allocContext returns a zero context that is never handed out again.
+func allocContext() *Context {
+	s := contextSlabs.Get().(*contextSlab)
+	if len(s.contexts) == 0 {
+		s.contexts = make([]Context, slabSize)
+	}
+	c := &s.contexts[0]
+	s.contexts = s.contexts[1:]
+	contextSlabs.Put(s)
+	return c
+}
+
+// App is the app that serves the request.
+func (c *Context) App() *App { return c.app }
+
+// Request is the request with all that package server knows about it.
+func (c *Context) Request() *server.HTTPRequest { return c.req }
+
+// Route is the route that matched, nil for 404, 405 and redirects.
+func (c *Context) Route() *Route { return c.route }
+
+// Failure is the error that the chain returned, nil until it has returned and
+// when it succeeded. It is for functions given to OnFinish.
+func (c *Context) Failure() error { return c.err }
+
+// OnFinish has f called when the answer has been made, error answers included,
+// whatever the chain did: last registered first. The status is final then. It is
+// meant for logs and metrics. A panic in f is logged.
+func (c *Context) OnFinish(f func(*Context)) {
+	c.mu.Lock()
+	c.finishers = append(c.finishers, f)
+	c.mu.Unlock()
+}
+
+func (c *Context) runFinishers() {
+	for {
+		c.mu.Lock()
+		n := len(c.finishers)
+		if n == 0 {
+			c.mu.Unlock()
+			return
+		}
+		f := c.finishers[n-1]
+		c.finishers = c.finishers[:n-1]
+		c.mu.Unlock()
+		if err := Call(func(c *Context) error { f(c); return nil }, c); err != nil {
+			c.Log().Error().Err(err).Msg("pleat: a function given to OnFinish failed")
+		}
+	}
+}
+
+// ---- context.Context
+
+// inner is the context that c speaks for.
+func (c *Context) inner() context.Context {
+	c.mu.Lock()
+	ctx := c.ctx
+	c.mu.Unlock()
+	if ctx != nil {
+		return ctx
+	}
+	return c.req.Context()
+}
+
+// SetContext makes c speak for ctx from now on: a context derived from c, with a
+// deadline, say. It returns a function that puts back what was there before, for
+// middleware to call when the rest of the chain has returned.
+func (c *Context) SetContext(ctx context.Context) (restore func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.ctx
+	c.ctx = ctx
+	return func() {
+		c.mu.Lock()
+		c.ctx = before
+		c.mu.Unlock()
+	}
+}
+
+// Deadline is when the context ends by itself, if it does.
+func (c *Context) Deadline() (time.Time, bool) { return c.inner().Deadline() }
+
+// Done is closed when the context ends. The first call sets a watch on the
+// client; a handler that never asks pays nothing for it.
+func (c *Context) Done() <-chan struct{} { return c.inner().Done() }
+
+// Err is nil until the context ends.
+func (c *Context) Err() error { return c.inner().Err() }
+
+// Value looks key up among the values set with a [Key], and then in the request's
+// context.
+func (c *Context) Value(key any) any {
+	if key == (contextKey{}) {
+		return c
+	}
+	c.mu.Lock()
+	for i := range c.values {
+		if c.values[i].key == key {
+			defer c.mu.Unlock()
+			return c.values[i].value
+		}
+	}
+	c.mu.Unlock()
+	return c.inner().Value(key)
+}
+
+type contextKey struct{}
+
+// FromContext is the Context that ctx was derived from, nil when there is none.
+// It gives handlers and middleware written for net/http the way back.
+func FromContext(ctx context.Context) *Context {
+	c, _ := ctx.Value(contextKey{}).(*Context)
+	return c
+}
+
+// derived gives the Context under it when asked for one, whatever the contexts
+// between them say.
+type derived struct {
+	context.Context
+	c *Context
+}
+
+func (d derived) Value(key any) any {
+	if key == (contextKey{}) {
+		return d.c
+	}
+	return d.Context.Value(key)
+}
+
+// ---- typed values
+
+type value struct {
+	key   any
+	value any
+}
+
+// Key names a value of type T that middleware and handlers share on a Context.
+// Two keys are never the same, whatever their names.
+type Key[T any] struct{ name string }
+
+// NewKey makes a key; the name is for people. Keep it in a package variable.
+func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
+
+// String is the name of the key.
+func (k *Key[T]) String() string { return k.name }
+
+// Set keeps v on c under the key, replacing what was there.
+func (k *Key[T]) Set(c *Context, v T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.values {
+		if c.values[i].key == any(k) {
+			c.values[i].value = v
+			return
+		}
+	}
+	c.values = append(c.values, value{k, v})
+}
+
+// Get is the value under the key; false when none was set.
+func (k *Key[T]) Get(c *Context) (v T, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.values {
+		if c.values[i].key == any(k) {
+			v, ok = c.values[i].value.(T)
+			return v, ok
+		}
+	}
+	return v, false
+}

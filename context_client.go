@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"github.com/rs/zerolog"
+
+	"github.com/pleat-go/pleat/client"
+)
+
+// Client is the app's outbound client bound to this request: its calls end when
+// the request does, keep its deadline, carry its id (and traceparent) to the
+// origins that the client's Propagate names, count against its budget, and are
+// written to its log. For work that outlives the request use
+// Client().Detached().
+func (c *Context) Client() *client.HTTPClient {
+	c.mu.Lock()
+	bound := c.client
+	c.mu.Unlock()
+	if bound != nil {
+		return bound
+	}
+	log := c.Log()
+	bound = c.app.client.Bind(client.Binding{
+		Context:     c,
+		RequestID:   c.RequestID(),
+		Traceparent: c.Header("Traceparent"),
+		OnDone: func(s client.Stats) {
+			level := zerolog.DebugLevel
+			if s.Err != nil {
+				level = zerolog.WarnLevel
+			}
+			log.Level(level).Err(s.Err).Str("method", s.Method).Str("url", s.URL).Int("status", s.Status).Int("hops", s.Hops).
+				Int64("bytes", s.Bytes).Dur("duration", s.Duration).Msg("pleat: upstream call")
+		},
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client == nil {
+		c.client = bound
+	}
+	return c.client
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/pleat-go/pleat/render"
+	"github.com/pleat-go/pleat/server"
+)
+
+// SetHeader sets a field of the answer. Names that are no tokens and values with
+// control characters are refused with server.ErrInvalidHeader.
+func (c *Context) SetHeader(name, value string) error { return c.req.SetHeader(name, value) }
+
+// AddHeader adds a field line to the answer.
+func (c *Context) AddHeader(name, value string) error { return c.req.AddHeader(name, value) }
+
+// Status answers with a status and no body.
+func (c *Context) Status(status int) error {
+	return c.req.SendResponse(status, "", nil)
+}
+
+// NoContent answers 204.
+func (c *Context) NoContent() error { return c.Status(http.StatusNoContent) }
+
+// Text answers with plain text.
+func (c *Context) Text(status int, text string) error {
+	return c.req.SendString(status, render.ContentTypeText, text)
+}
+
+// HTML answers with HTML as it is. What comes from outside must have been
+// escaped: Render does that.
+func (c *Context) HTML(status int, html string) error {
+	return c.req.SendString(status, render.ContentTypeHTML, html)
+}
+
+// Blob answers with octets of some content type.
+func (c *Context) Blob(status int, contentType string, body []byte) error {
+	return c.req.SendResponse(status, contentType, body)
+}
+
+// JSON answers with v as JSON. It is encoded before anything is answered: v that
+// cannot be encoded is an error and no half answer.
+func (c *Context) JSON(status int, v any) error {
+	return c.encode(c.app.json, status, render.ContentTypeJSON, v)
+}
+
+// XML answers with v as XML.
+func (c *Context) XML(status int, v any) error {
+	return c.encode(c.app.xml, status, render.ContentTypeXML, v)
+}
+
+var encodeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+const keptBuffer = 64 << 10
+
+func (c *Context) encode(codec render.Codec, status int, contentType string, v any) error {
+	buf := encodeBuffers.Get().(*[]byte)
+	b, err := codec.Append((*buf)[:0], v)
+	if err == nil {
+		err = c.req.SendResponse(status, contentType, b)
+	}
+	if cap(b) <= keptBuffer {
+		*buf = b[:0]
+	}
+	encodeBuffers.Put(buf)
+	return err
+}
+
+// Render answers with a page of Config.Templates.
+func (c *Context) Render(status int, page string, data any) error {
+	if c.app.config.Templates == nil {
+		return fmt.Errorf("pleat: rendering %q: the app has no Templates", page)
+	}
+	b, err := c.app.config.Templates.Append(nil, page, data)
+	if err != nil {
+		return err
+	}
+	return c.req.SendResponse(status, render.ContentTypeHTML, b)
+}
+
+// Negotiate answers with v in the form that the client likes best: JSON, XML or
+// text. A client that accepts none of them gets a 406. HTML is never chosen: it
+// has to be written on purpose.
+func (c *Context) Negotiate(status int, v any) error {
+	if err := c.AddHeader("Vary", "Accept"); err != nil {
+		return err
+	}
+	switch render.Negotiate(c.accept(), render.ContentTypeJSON, render.ContentTypeXML, render.ContentTypeText) {
+	case render.ContentTypeJSON:
+		return c.JSON(status, v)
+	case render.ContentTypeXML:
+		return c.XML(status, v)
+	case render.ContentTypeText:
+		return c.encode(render.Text{}, status, render.ContentTypeText, v)
+	}
+	return NewError(http.StatusNotAcceptable, "JSON, XML and text are to be had")
+}
+
+func (c *Context) accept() string { return strings.Join(c.req.Header().Values("Accept"), ", ") }
+
+// Stream answers with what src has, as it comes. Once some of it has been sent an
+// error can only cut the connection, so that the client does not take a part for
+// the whole.
+func (c *Context) Stream(status int, contentType string, src io.Reader) error {
+	if err := c.req.ResetResponse(); err != nil {
+		return err
+	}
+	if err := c.req.SetStatus(status); err != nil {
+		return err
+	}
+	if contentType != "" {
+		if err := c.req.SetHeader("Content-Type", contentType); err != nil {
+			return err
+		}
+	}
+	_, err := c.req.ReadFrom(src)
+	return err
+}
+
+// Write adds to the body of the answer; with Flush it streams.
+func (c *Context) Write(p []byte) (int, error) { return c.req.Write(p) }
+
+// WriteString is Write for strings.
+func (c *Context) WriteString(s string) (int, error) { return c.req.WriteString(s) }
+
+// Flush sends what was written so far, head first.
+func (c *Context) Flush() error { return c.req.Flush() }
+
+// File answers with a file, with ranges and conditional requests. Do not put
+// parts of a request into path: see App.Static for directories.
+func (c *Context) File(path string) error {
+	return c.req.SendFile(path, server.FileOptions{})
+}
+
+// Attachment answers with a file that browsers save under a name; "" means its
+// own.
+func (c *Context) Attachment(path, name string) error {
+	if name == "" {
+		name = filepath.Base(path)
+	}
+	return c.req.SendFile(path, server.FileOptions{Attachment: name})
+}
+
+// Redirect sends the client to another place on this host: a path that begins
+// with one "/". Anything that could lead elsewhere, such as "//evil.example", is
+// an error, so that a path taken from a request can be passed. status is 301,
+// 302, 303, 307 or 308; after a form was handled it is 303.
+func (c *Context) Redirect(status int, path string) error {
+	if !isLocal(path) {
+		return fmt.Errorf("pleat: redirect to %q: not a path on this host", path)
+	}
+	return c.redirect(status, path)
+}
+
+// RedirectExternal sends the client to any http or https URL. Do not pass what
+// comes from a request without checking it: that would be an open redirect.
+func (c *Context) RedirectExternal(status int, location string) error {
+	u, err := url.Parse(location)
+	if err != nil {
+		return fmt.Errorf("pleat: redirect: %w", err)
+	}
+	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("pleat: redirect to %q: want a whole http or https URL", location)
+	}
+	return c.redirect(status, u.String())
+}
+
+func (c *Context) redirect(status int, location string) error {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return fmt.Errorf("pleat: %d is no status of a redirect", status)
+	}
+	if err := c.req.SendResponse(status, "", nil); err != nil {
+		return err
+	}
+	return c.req.SetHeader("Location", location)
+}
+
+// isLocal accepts paths that every client resolves to the same host. Browsers
+// take "\" for "/" and drop tabs and line ends wherever they stand.
+func isLocal(path string) bool {
+	if path == "" || path[0] != '/' || strings.HasPrefix(path, "//") {
+		return false
+	}
+	for i := range len(path) {
+		if b := path[i]; b <= ' ' || b == '\\' || b >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// ResponseStatus is the status that will be or was sent; 200 where none was set.
+func (c *Context) ResponseStatus() int {
+	if status := c.req.Status(); status != 0 {
+		return status
+	}
+	return http.StatusOK
+}

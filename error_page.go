@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/pleat-go/pleat/render"
+)
+
+// Problem is an error answer as problem details (RFC 9457).
+type Problem struct {
+	Type      string `json:"type,omitempty" xml:"type,omitempty"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+	Cause     string `json:"cause,omitempty"` // in development only
+}
+
+// AnswerError makes the app's own answer for an error: its status and header,
+// and as the client accepts it problem details, an HTML page or text. A handler
+// given to [App.OnStatus] for that status comes first. The text of causes is
+// shown in development only.
+func (c *Context) AnswerError(err error) error {
+	status := StatusOf(err)
+	var e *HTTPError
+	if errors.As(err, &e) {
+		for name, values := range e.Header {
+			for _, v := range values {
+				if err := c.AddHeader(name, v); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if page := c.app.pages[status]; page != nil {
+		if err := c.req.SetStatus(status); err != nil {
+			return err
+		}
+		return page(c, err)
+	}
+	p := Problem{Title: titleOf(status), Status: status, Detail: messageOf(err, status), RequestID: c.RequestID()}
+	if c.app.config.Development {
+		p.Cause = causeOf(err)
+	}
+	return c.sendProblem(p)
+}
+
+func titleOf(status int) string {
+	if status == statusClientGone {
+		return "Client Closed Request"
+	}
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "Error " + strconv.Itoa(status)
+}
+
+// causeOf is what a developer wants to see of an error.
+func causeOf(err error) string {
+	text := err.Error()
+	var p *PanicError
+	if errors.As(err, &p) {
+		text += "\n\n" + string(p.Stack)
+	}
+	return text
+}
+
+func (c *Context) sendProblem(p Problem) error {
+	if err := c.AddHeader("Vary", "Accept"); err != nil {
+		return err
+	}
+	// An error page must not outlive the error.
+	if err := c.SetHeader("Cache-Control", "no-store"); err != nil {
+		return err
+	}
+	// A client that accepts anything is more likely a program or a person with
+	// curl than a browser: browsers name text/html.
+	switch render.Negotiate(c.accept(), render.ContentTypeText, render.ContentTypeProblem, render.ContentTypeJSON, render.ContentTypeHTML) {
+	case render.ContentTypeProblem, render.ContentTypeJSON:
+		return c.encode(c.app.json, p.Status, render.ContentTypeProblem, p)
+	case render.ContentTypeHTML:
+		var page strings.Builder
+		if err := errorPage.Execute(&page, p); err != nil {
+			return err
+		}
+		return c.HTML(p.Status, page.String())
+	}
+	return c.Text(p.Status, p.text())
+}
+
+func (p Problem) text() string {
+	text := fmt.Sprintf("%d %s\n", p.Status, p.Title)
+	if p.Detail != "" {
+		text += p.Detail + "\n"
+	}
+	if p.Status >= http.StatusInternalServerError {
+		text += "request " + p.RequestID + "\n"
+	}
+	if p.Cause != "" {
+		text += "\n" + p.Cause + "\n"
+	}
+	return text
+}
+
+var errorPage = template.Must(template.New("error").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Status}} {{.Title}}</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; color: #222; background: #fafafa; margin: 0; display: grid; min-height: 100vh; place-items: center }
+main { max-width: 44rem; padding: 2rem }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem }
+h1 b { color: #a33 }
+p { margin: .5rem 0 }
+small { color: #777 }
+pre { background: #fff; border: 1px solid #ddd; padding: 1rem; overflow: auto; font-size: .8rem }
+</style>
+<main>
+<h1><b>{{.Status}}</b> {{.Title}}</h1>
+{{with .Detail}}<p>{{.}}</p>{{end}}
+{{with .RequestID}}<p><small>request {{.}}</small></p>{{end}}
+{{with .Cause}}<pre>{{.}}</pre>{{end}}
+</main>
+</html>
+`))

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/pleat-go/pleat/client"
+	"github.com/pleat-go/pleat/render"
+	"github.com/pleat-go/pleat/server"
+)
+
+// HTTPError is an error with a status and something to say to the client. What
+// is in Cause is for the log alone.
+type HTTPError struct {
+	// Status is the status of the answer, 400 to 599.
+	Status int
+	// Message is shown to the client; "" means the standard phrase.
+	Message string
+	// Cause is what went wrong, for the log and for errors.Is. May be nil.
+	Cause error
+	// Header has fields to be sent with the answer: Allow, Retry-After,
+	// WWW-Authenticate. May be nil.
+	Header http.Header
+}
+
+// NewError makes an error with a status and a message for the client, "" meaning
+// the standard phrase of the status. A status outside of 400 to 599 becomes 500.
+func NewError(status int, message string) *HTTPError {
+	if status < 400 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	return &HTTPError{Status: status, Message: message}
+}
+
+// WithCause is a copy of e with a cause.
+func (e *HTTPError) WithCause(cause error) *HTTPError {
+	d := *e
+	d.Cause = cause
+	return &d
+}
+
+// WithHeader is a copy of e with a further field for the answer.
+func (e *HTTPError) WithHeader(name, value string) *HTTPError {
+	d := *e
+	d.Header = e.Header.Clone()
+	if d.Header == nil {
+		d.Header = http.Header{}
+	}
+	d.Header.Add(name, value)
+	return &d
+}
+
+// Error is status, message and cause, for the log.
+func (e *HTTPError) Error() string {
+	text := e.Message
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	if e.Cause != nil {
+		return fmt.Sprintf("%d %s: %v", e.Status, text, e.Cause)
+	}
+	return fmt.Sprintf("%d %s", e.Status, text)
+}
+
+// Unwrap gives the cause.
+func (e *HTTPError) Unwrap() error { return e.Cause }
+
+// StatusCode is the status.
+func (e *HTTPError) StatusCode() int { return e.Status }
+
+// StatusCoder is an error that knows the status of its answer. An [HTTPError]
+// is one, and so are the errors of package server that a request brings about;
+// errors of an application's own may be.
+type StatusCoder interface {
+	error
+	StatusCode() int
+}
+
+// StatusOf is the status that an error is answered with. In this order:
+//
+//  1. the first StatusCoder in its chain, if its code is 400 to 599
+//  2. 400 for input that could not be decoded (*render.DecodeError)
+//  3. 499 when the client has gone: nobody reads it but the log; 503 when the
+//     server is draining
+//  4. 504 for an outbound call that took too long, 502 for one that failed
+//     otherwise (*client.Error)
+//  5. 503 for a deadline that passed
+//  6. 500; and 200 for nil
+func StatusOf(err error) int {
+	var coder StatusCoder
+	var decode *render.DecodeError
+	var upstream *client.Error
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.As(err, &coder) && coder.StatusCode() >= 400 && coder.StatusCode() <= 599:
+		return coder.StatusCode()
+	case errors.As(err, &decode):
+		return http.StatusBadRequest
+	case errors.Is(err, server.ErrClientGone):
+		return statusClientGone
+	case errors.Is(err, server.ErrServerDraining):
+		return http.StatusServiceUnavailable
+	case errors.As(err, &upstream):
+		if errors.Is(err, context.DeadlineExceeded) || upstream.Timeout() {
+			return http.StatusGatewayTimeout
+		}
+		return http.StatusBadGateway
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// statusClientGone is nginx's number for a client that did not wait.
+const statusClientGone = 499
+
+// messageOf is what the client may read about an error.
+func messageOf(err error, status int) string {
+	var e *HTTPError
+	if errors.As(err, &e) && e.Message != "" {
+		return e.Message
+	}
+	var decode *render.DecodeError
+	if errors.As(err, &decode) && status == http.StatusBadRequest {
+		if decode.Field != "" {
+			return decode.Field + ": " + decode.Reason
+		}
+		return decode.Reason
+	}
+	var protocol *server.ProtocolError
+	if errors.As(err, &protocol) {
+		return protocol.Reason
+	}
+	return ""
+}
