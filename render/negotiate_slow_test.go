@@ -20,6 +20,7 @@ const (
 
 var (
 	elementRE = regexp.MustCompile(`^(` + tokenRE + `/` + tokenRE + `|\*)[ \t]*((?:;[ \t]*` + paramRE + `?[ \t]*)*)$`)
+	wholeRE   = regexp.MustCompile(`^` + paramRE + `$`)
 	paramsRE  = regexp.MustCompile(paramRE)
 	weightRE  = regexp.MustCompile(`^(?:0|0?\.[0-9]+|0\.|1(?:\.(?:000[0-9]*|0{0,2})?)?)$`)
 )
@@ -78,14 +79,9 @@ func slowNegotiate(accept string, offers []string) string {
 
 // slowSplit splits at sep outside quotes; an unclosed quote swallows the rest.
 func slowSplit(s string, sep byte) []string {
-	parts := []string{""}
-	quoted, escaped := false, false
-	for _, c := range []byte(s) {
-		if c == sep && !quoted {
-			parts = append(parts, "")
-			continue
-		}
-		parts[len(parts)-1] += string([]byte{c})
+	var parts []string
+	start, quoted, escaped := 0, false, false
+	for i, c := range []byte(s) {
 		switch {
 		case escaped:
 			escaped = false
@@ -93,9 +89,12 @@ func slowSplit(s string, sep byte) []string {
 			escaped = true
 		case c == '"':
 			quoted = !quoted
+		case c == sep && !quoted:
+			parts = append(parts, s[start:i])
+			start = i + 1
 		}
 	}
-	return parts
+	return append(parts, s[start:])
 }
 
 // slowParse parses an element whose parameters are well-formed up to the weight;
@@ -168,7 +167,7 @@ func (r slowRange) matches(offer string) (kind, nparams int, ok bool) {
 		if part == "" {
 			continue
 		}
-		if m := regexp.MustCompile(`^` + paramRE + `$`).FindString(part); m == "" {
+		if !wholeRE.MatchString(part) {
 			break
 		}
 		has = append(has, slowParams(part)...)
