@@ -61,6 +61,10 @@ type HTTPConnection struct {
 	out    []byte
 	broken error // first failure to write
 
+	// writing is set while the transport writes, which may take as long as the
+	// peer likes; waiting for exchange.mu then would be waiting for the peer.
+	writing atomic.Bool
+
 	// The current request.
 	current  *HTTPRequest
 	bodyMu   sync.Mutex
@@ -256,6 +260,9 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 	c.current = r
 	c.bodyMu.Lock() // a goroutine of the previous request may be asking for its body
 	c.body.begin(r, c.set.maxRequest)
+	if c.buffered() {
+		c.body.expecting = false // the client did not wait to be asked
+	}
 	c.bodyMu.Unlock()
 	c.keep = !c.set.disableKeepAlive && !c.srv.draining.Load() && !r.head.close &&
 		(r.head.minor >= 1 || r.head.keepAlive)
@@ -277,7 +284,7 @@ func (c *HTTPConnection) serve(r *HTTPRequest) action {
 	if r.head.form == absoluteForm && c.tlsState == nil && r.Scheme() == "http" && strings.EqualFold(r.head.scheme.of(r.text), "https") {
 		return c.refuse(r, x, errMisdirected) // RFC 9110, section 7.4
 	}
-	aborted := c.dispatch(r)
+	aborted := c.dispatch(r, x)
 	return c.finish(r, x, aborted)
 }
 
@@ -289,9 +296,9 @@ func (c *HTTPConnection) refuse(r *HTTPRequest, x *exchange, why *ProtocolError)
 }
 
 // dispatch calls the handler and stands between it and the connection: a panic
-// becomes a 500, http.ErrAbortHandler an abrupt end, and runtime.Goexit unwinds
-// on, leaving the engine to clean up.
-func (c *HTTPConnection) dispatch(r *HTTPRequest) (aborted bool) {
+// becomes a 500, http.ErrAbortHandler an abrupt end, and runtime.Goexit, which
+// cannot be stopped, leaves the engine to close.
+func (c *HTTPConnection) dispatch(r *HTTPRequest, x *exchange) (aborted bool) {
 	returned := false
 	defer func() {
 		if returned {
@@ -299,7 +306,7 @@ func (c *HTTPConnection) dispatch(r *HTTPRequest) (aborted bool) {
 		}
 		v := recover()
 		if v == nil { // Goexit
-			r.endContext(ErrRequestDone)
+			c.finish(r, x, true)
 			return
 		}
 		aborted = true
@@ -307,8 +314,8 @@ func (c *HTTPConnection) dispatch(r *HTTPRequest) (aborted bool) {
 			return
 		}
 		logPanic(&c.set.log, r, v)
+		c.closing.Store(true)
 		if r.ResetResponse() == nil {
-			c.keep = false
 			aborted = r.SendError(errors.New("panic")) != nil
 		}
 	}()
@@ -328,34 +335,40 @@ func logPanic(log *zerolog.Logger, r *HTTPRequest, v any) {
 // ready for the next one.
 func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) action {
 	x.mu.Lock()
-	if x.hijacked {
-		x.req = nil
-		x.mu.Unlock()
-		r.runFinishers()
-		c.endBody(r)
-		r.endContext(ErrRequestDone)
-		return actHijacked
-	}
+	hijacked, closeAfter := x.hijacked, false
 	var err error
-	if !aborted {
+	switch {
+	case hijacked || aborted:
+		x.finished = true
+	default:
 		err = x.finish()
+		closeAfter = x.closeAfter
+	}
+	if c.watching {
+		c.watching = false
+		c.t.unwatch()
+	}
+	if r.hasFinishers() && !hijacked && !aborted && !c.buffered() {
+		_ = c.flushOut() // finishers take their time; the peer need not wait for them
 	}
 	x.mu.Unlock()
 	r.runFinishers()
 
 	x.mu.Lock()
-	if c.watching {
-		c.watching = false
-		c.t.unwatch()
-	}
-	closeAfter := x.closeAfter
+	r.done.Store(true)
 	x.release()
 	c.current = nil
+	if !hijacked {
+		c.endBody(r)
+	}
 	r.endContext(ErrRequestDone)
 	r.cleanUpForm()
 
+	if hijacked {
+		return actHijacked
+	}
 	if aborted || err != nil || c.broken != nil {
-		c.endBody(r)
+		_ = c.flushOut() // answers to earlier requests
 		return actAbort
 	}
 	if !c.discardBody(r) || closeAfter || !c.keep || c.closing.Load() {
@@ -407,7 +420,7 @@ func (c *HTTPConnection) peerGone(r *HTTPRequest) { r.endContext(ErrClientGone) 
 // wantWatch sets the watch on the peer going, now or as soon as the body has
 // been read. The caller holds exchange.mu.
 func (c *HTTPConnection) wantWatch(r *HTTPRequest) {
-	if c.watching || !c.body.complete.Load() {
+	if c.watching || r.x.finished || !c.body.complete.Load() {
 		return
 	}
 	// What is pending could be what the peer waits for before it does anything.

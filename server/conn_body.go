@@ -4,8 +4,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -25,8 +28,8 @@ type requestBody struct {
 	chunks    *chunkedReader
 	received  int64 // content octets so far
 	limit     int64 // of content octets, negative = none
-	touched   bool  // somebody began to read
 	expecting bool  // the client waits for a 100
+	discard   bool  // what is left is thrown away: owner is done
 	err       error // sticky
 	complete  atomic.Bool
 }
@@ -34,7 +37,7 @@ type requestBody struct {
 var chunkedPool = sync.Pool{New: func() any { return new(chunkedReader) }}
 
 func (b *requestBody) begin(r *HTTPRequest, limit int64) {
-	b.owner, b.received, b.limit, b.touched, b.err = r, 0, limit, false, nil
+	b.owner, b.received, b.limit, b.discard, b.err = r, 0, limit, false, nil
 	b.expecting = r.head.expectContinue
 	b.remaining, b.chunks = max(r.head.contentLength, 0), nil
 	if r.head.chunked {
@@ -49,6 +52,9 @@ func (b *requestBody) begin(r *HTTPRequest, limit int64) {
 
 // setLimit changes the limit on the content; it applies from the next read on.
 func (c *HTTPConnection) setLimit(r *HTTPRequest, n int64) {
+	if r.done.Load() {
+		return
+	}
 	c.bodyMu.Lock()
 	if c.body.owner == r {
 		c.body.limit = n
@@ -59,6 +65,9 @@ func (c *HTTPConnection) setLimit(r *HTTPRequest, n int64) {
 // readBody reads content of r's body, waiting for the peer when none has
 // arrived.
 func (c *HTTPConnection) readBody(r *HTTPRequest, p []byte) (int, error) {
+	if r.done.Load() {
+		return 0, ErrRequestDone // without waiting for whoever reads the next body
+	}
 	c.bodyMu.Lock()
 	defer c.bodyMu.Unlock()
 	if c.body.owner != r {
@@ -91,7 +100,6 @@ func (c *HTTPConnection) readContent(p []byte) (int, error) {
 		if len(p) == 0 {
 			return 0, nil
 		}
-		b.touched = true
 		if n := c.takeContent(p); n > 0 {
 			return n, nil
 		}
@@ -164,7 +172,7 @@ func (c *HTTPConnection) contentComplete() {
 	c.body.complete.Store(true)
 	r := c.body.owner
 	e := r.extra.Load()
-	if e == nil {
+	if e == nil || c.body.discard {
 		return
 	}
 	if r.x.lock(r) != nil {
@@ -182,7 +190,11 @@ func (c *HTTPConnection) contentComplete() {
 // awaitContent waits for octets, into p itself where nothing has to be decoded.
 func (c *HTTPConnection) awaitContent(p []byte) (int, error) {
 	b := &c.body
-	c.beforeWaiting()
+	if !b.discard {
+		if err := c.beforeWaiting(); err != nil {
+			return 0, err
+		}
+	}
 	var n int
 	var err error
 	direct := b.chunks == nil && len(p) >= directRead
@@ -200,6 +212,8 @@ func (c *HTTPConnection) awaitContent(p []byte) (int, error) {
 			return 0, ErrBodyTimeout
 		case err == io.EOF:
 			err = errBodyCut
+		default:
+			err = &bodyError{http.StatusBadRequest, "server: request body cut short: " + err.Error(), fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)}
 		}
 		b.owner.endContext(ErrClientGone)
 		return 0, err
@@ -212,13 +226,20 @@ func (c *HTTPConnection) awaitContent(p []byte) (int, error) {
 }
 
 // beforeWaiting sends what the peer may be waiting for before it sends more: a
-// 100, and answers to earlier requests. Somebody else writing is as good.
-func (c *HTTPConnection) beforeWaiting() {
+// 100, and answers to earlier requests. Somebody else writing is as good: what
+// waits goes first, and a 100 comes too late.
+func (c *HTTPConnection) beforeWaiting() error {
 	x := c.body.owner.x
-	if !x.mu.TryLock() {
-		return
+	for !x.mu.TryLock() {
+		if c.writing.Load() {
+			return nil
+		}
+		runtime.Gosched() // everything else that is done with the lock is short
 	}
 	defer x.mu.Unlock()
+	if x.req == c.body.owner && x.hijacked {
+		return ErrHijacked
+	}
 	if c.body.expecting {
 		c.body.expecting = false
 		if !x.committed {
@@ -226,6 +247,7 @@ func (c *HTTPConnection) beforeWaiting() {
 		}
 	}
 	_ = c.flushOut()
+	return nil
 }
 
 // willDiscard reports whether the rest of the body is small enough to be read
@@ -243,10 +265,10 @@ func (c *HTTPConnection) willDiscard() bool {
 	return b.chunks != nil || b.remaining <= discardLimit
 }
 
-// discardBody ends the body of r and reads what is left of it, with the answer
-// on its way first. It reports whether the next request can follow.
+// discardBody reads what is left of the body of r, which has been cut off from
+// it, with the answer on its way first. It reports whether the next request can
+// follow.
 func (c *HTTPConnection) discardBody(r *HTTPRequest) bool {
-	c.endBody(r)
 	c.bodyMu.Lock()
 	defer c.bodyMu.Unlock()
 	b := &c.body
@@ -260,7 +282,7 @@ func (c *HTTPConnection) discardBody(r *HTTPRequest) bool {
 	}
 	// The limit was for the handler; this bound is ours.
 	b.limit = b.received + discardLimit
-	b.owner = r
+	b.owner, b.discard = r, true
 	buf := copyPool.Get().(*[]byte)
 	defer copyPool.Put(buf)
 	for {
@@ -291,7 +313,6 @@ func (c *HTTPConnection) endBody(r *HTTPRequest) {
 		c.t.interrupt()
 		c.bodyMu.Lock()
 		c.t.resume()
-		c.closing.Store(true)
 	}
 	if c.body.owner == r {
 		c.body.owner = nil

@@ -45,11 +45,13 @@ func (c *HTTPConnection) writeOut(p []byte) error {
 		return nil
 	}
 	var err error
+	c.writing.Store(true)
 	if len(c.out) == 0 {
 		err = c.t.write(p, nil)
 	} else {
 		err = c.t.write(c.out, p)
 	}
+	c.writing.Store(false)
 	if cap(c.out) > keptBuffer {
 		c.out = nil
 	}
@@ -62,30 +64,35 @@ func (c *HTTPConnection) writeOut(p []byte) error {
 // head, and body with it.
 func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
 	r := x.req
-	status := x.currentStatus()
+	status := x.status
 	if status == 0 {
 		status = http.StatusOK
 	}
 	x.status = status
 	head := r.Method() == http.MethodHead
-	x.bodyless = head || status == http.StatusNoContent || status == http.StatusNotModified
+	// A 2xx to CONNECT makes the connection a tunnel (RFC 9110, section 9.3.6);
+	// a handler that did not hijack it has none to offer.
+	tunnel := r.head.form == authorityForm && status < 300
+	x.bodyless = head || tunnel || status == http.StatusNoContent || status == http.StatusNotModified
 
 	length := x.declared
 	switch {
-	case status == http.StatusNoContent:
+	case tunnel || status == http.StatusNoContent:
 		length = -1
+	case status == http.StatusResetContent: // RFC 9110, section 15.3.6
+		x.bodyless, length = true, 0
 	case !final || x.bodyless && length >= 0:
-	case x.bodyless && len(body) == 0:
+	case x.bodyless && (!head || len(body) == 0):
 		// Nobody computed the body that a GET would have had.
+	case length < 0 && len(x.trailer) > 0 && r.head.minor >= 1 && !x.bodyless:
+		// Trailers go with chunks.
 	default:
-		if len(x.trailer) == 0 || r.head.minor == 0 || x.bodyless {
-			length = int64(len(body))
-		}
+		length = int64(len(body))
 	}
 	x.chunked = !x.bodyless && length < 0 && r.head.minor >= 1
 	untilClose := !x.bodyless && length < 0 && r.head.minor == 0
 
-	closing := untilClose || !c.keep || c.closing.Load() || c.srv.draining.Load() || hasClose(x.connection)
+	closing := untilClose || tunnel || !c.keep || c.closing.Load() || c.srv.draining.Load() || hasClose(x.connection)
 	if !closing && c.bodyMu.TryLock() {
 		closing = !c.willDiscard()
 		c.bodyMu.Unlock()
@@ -198,7 +205,9 @@ func (c *HTTPConnection) sendFile(_ *exchange, f *os.File, n int64) (int64, bool
 	if err := c.flushOut(); err != nil {
 		return 0, true, err
 	}
+	c.writing.Store(true)
 	sent, handled, err := c.t.sendFile(f, n)
+	c.writing.Store(false)
 	if err != nil {
 		c.broken = err
 	}

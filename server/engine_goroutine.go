@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,12 +26,14 @@ func (e *goroutineEngine) serve(ctx context.Context, l net.Listener) error {
 	srv := e.srv
 	var pause time.Duration
 	for {
+		// Waiting for room is not taking it: several listeners share the bound,
+		// and one where nobody calls must not keep the last place from another.
 		if !srv.tracker.acquire() {
 			return ErrServerClosed
 		}
+		srv.tracker.release()
 		conn, err := l.Accept()
 		if err != nil {
-			srv.tracker.release()
 			if srv.draining.Load() {
 				return ErrServerClosed
 			}
@@ -49,9 +52,15 @@ func (e *goroutineEngine) serve(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		pause = 0
+		if !srv.tracker.acquire() {
+			_ = conn.Close()
+			return ErrServerClosed
+		}
 		g := &goroutineConn{engine: e, conn: conn, raw: conn}
 		if e.tls != nil {
 			g.conn = tls.Server(conn, e.tls)
+		} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
+			g.raw = t.NetConn()
 		}
 		if !srv.tracker.add(g, conn.RemoteAddr()) {
 			srv.tracker.release()
@@ -81,11 +90,15 @@ type goroutineConn struct {
 	raw    net.Conn
 	c      *HTTPConnection
 
-	// The handler's deadlines and the pace of the current request. They are
-	// guarded by the lock that the caller of read or write holds.
-	readBy, writeBy time.Time
-	readPace        pace
-	writePace       pace
+	// The pace of the current request and the handler's write deadline, guarded
+	// by the lock that the caller of read or write holds.
+	readPace  pace
+	writePace pace
+	writeBy   time.Time
+
+	// readMu makes one step of choosing a read deadline and setting it.
+	readMu sync.Mutex
+	readBy time.Time // the handler's; guarded by readMu
 
 	interrupted atomic.Bool
 	watchDone   chan struct{}
@@ -106,12 +119,13 @@ func (g *goroutineConn) serve(ctx context.Context) {
 	srv.tracker.ready(g, c)
 	ended := false
 	defer func() {
+		if c.State() == http.StateHijacked {
+			return
+		}
 		if !ended { // a handler called runtime.Goexit
-			_ = g.conn.Close()
+			g.abort()
 		}
-		if c.State() != http.StateHijacked {
-			c.setState(http.StateClosed)
-		}
+		c.setState(http.StateClosed)
 	}()
 	c.setState(http.StateNew)
 	g.loop(c)
@@ -133,6 +147,7 @@ func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bo
 		if errors.As(err, &notTLS) && notTLS.Conn != nil && looksLikeHTTP(notTLS.RecordHeader) {
 			_, _ = io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 				"This is an HTTPS port: the request came without TLS.\n")
+			drain(g.raw)
 		}
 		if hook := g.engine.srv.TLSError; hook != nil {
 			hook(g.raw, err)
@@ -150,7 +165,7 @@ func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bo
 // those of a plain HTTP request.
 func looksLikeHTTP(first [5]byte) bool {
 	switch string(first[:]) {
-	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET":
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET", "CONNE", "TRACE":
 		return true
 	}
 	return false
@@ -262,15 +277,25 @@ func (g *goroutineConn) closeGently(c *HTTPConnection) {
 	if !c.linger {
 		return
 	}
-	half, ok := g.conn.(interface{ CloseWrite() error })
+	if t, ok := g.conn.(*tls.Conn); ok {
+		_ = g.raw.SetWriteDeadline(time.Now().Add(lingerTime))
+		_ = t.CloseWrite() // close_notify
+	}
+	drain(g.raw)
+}
+
+// drain ends the sending half and discards what the peer goes on sending, within
+// bounds.
+func drain(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = g.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := copyPool.Get().(*[]byte)
 	defer copyPool.Put(buf)
 	for total := 0; total < lingerBytes; {
-		n, err := g.raw.Read(*buf)
+		n, err := conn.Read(*buf)
 		if err != nil {
 			return
 		}
@@ -292,8 +317,7 @@ func (g *goroutineConn) abort() {
 func (g *goroutineConn) read(p []byte) (int, error) {
 	for {
 		now := time.Now()
-		by := earlier(g.readBy, g.readPace.deadline(now, 0))
-		_ = g.conn.SetReadDeadline(by)
+		by := g.setDeadline(now)
 		if g.interrupted.Load() {
 			return 0, os.ErrDeadlineExceeded
 		}
@@ -303,43 +327,87 @@ func (g *goroutineConn) read(p []byte) (int, error) {
 			return n, nil
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && !passed(by) && !g.interrupted.Load() {
-			continue // a nudge that was late
+			continue // a nudge that was late, or another deadline
 		}
 		return 0, err
 	}
 }
 
-// writePiece bounds what is written under one deadline, so that the pace of a
-// slow reader shows.
-const writePiece = 64 << 10
+// setDeadline sets the deadline of the next read.
+func (g *goroutineConn) setDeadline(now time.Time) time.Time {
+	g.readMu.Lock()
+	defer g.readMu.Unlock()
+	by := g.readBy
+	if by.IsZero() {
+		by = g.readPace.deadline(now, 0)
+	}
+	_ = g.conn.SetReadDeadline(by)
+	return by
+}
 
 func (g *goroutineConn) write(a, b []byte) error {
-	if len(b) > 0 && len(a)+len(b) <= writePiece {
-		bufs := net.Buffers{a, b}
-		return g.paced(len(a)+len(b), func() (int64, error) { return bufs.WriteTo(g.conn) })
-	}
-	for _, p := range [2][]byte{a, b} {
-		for len(p) > 0 {
-			piece := p[:min(len(p), writePiece)]
-			p = p[len(piece):]
-			err := g.paced(len(piece), func() (int64, error) {
-				n, err := g.conn.Write(piece)
-				return int64(n), err
-			})
-			if err != nil {
-				return err
-			}
+	if t, ok := g.conn.(*tls.Conn); ok {
+		if err := g.writeTLS(t, a); err != nil {
+			return err
 		}
+		return g.writeTLS(t, b)
+	}
+	if len(a) == 0 || len(b) == 0 {
+		p := a
+		if len(a) == 0 {
+			p = b
+		}
+		return g.paced(func() (int64, error) {
+			n, err := g.conn.Write(p)
+			p = p[n:]
+			return int64(n), err
+		})
+	}
+	both := net.Buffers{a, b}
+	return g.paced(func() (int64, error) { return both.WriteTo(g.conn) })
+}
+
+// paced calls write until it is through. The deadline is when a peer that takes
+// nothing from now on would be too slow; one that took something by then gets as
+// much more time.
+func (g *goroutineConn) paced(write func() (int64, error)) error {
+	for {
+		now := time.Now()
+		_ = g.conn.SetWriteDeadline(g.writeDeadline(now, 0))
+		n, err := write()
+		g.writePace.add(int(n), time.Since(now))
+		if n == 0 || !g.writeBy.IsZero() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// tlsPiece bounds what is written to TLS under one deadline: a TLS connection
+// whose write has timed out cannot go on, so each piece gets all of its time
+// beforehand.
+const tlsPiece = 16 << 10
+
+func (g *goroutineConn) writeTLS(t *tls.Conn, p []byte) error {
+	for len(p) > 0 {
+		piece := p[:min(len(p), tlsPiece)]
+		now := time.Now()
+		_ = t.SetWriteDeadline(g.writeDeadline(now, len(piece)))
+		n, err := t.Write(piece)
+		g.writePace.add(n, time.Since(now))
+		if err != nil {
+			return err
+		}
+		p = p[len(piece):]
 	}
 	return nil
 }
 
-func (g *goroutineConn) paced(size int, write func() (int64, error)) error {
-	now := time.Now()
-	_ = g.conn.SetWriteDeadline(earlier(g.writeBy, g.writePace.deadline(now, size)))
-	n, err := write()
-	g.writePace.add(int(n), time.Since(now))
-	return err
+// writeDeadline is by when the next size octets have to be written.
+func (g *goroutineConn) writeDeadline(now time.Time, size int) time.Time {
+	if !g.writeBy.IsZero() {
+		return g.writeBy
+	}
+	return g.writePace.deadline(now, size)
 }
 
 func (g *goroutineConn) sendFile(f *os.File, n int64) (sent int64, handled bool, err error) {
@@ -347,24 +415,23 @@ func (g *goroutineConn) sendFile(f *os.File, n int64) (sent int64, handled bool,
 	if !ok {
 		return 0, false, nil
 	}
-	const piece = 1 << 20
-	for sent < n {
-		part := io.LimitedReader{R: f, N: min(n-sent, piece)}
-		var k int64
-		err = g.paced(int(part.N), func() (int64, error) {
-			var err error
-			k, err = to.ReadFrom(&part)
-			return k, err
-		})
-		sent += k
-		if err != nil {
-			return sent, true, err
-		}
-		if k == 0 {
-			return sent, true, io.ErrUnexpectedEOF // the file shrank
-		}
+	start, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, false, nil
 	}
-	return sent, true, nil
+	err = g.paced(func() (int64, error) {
+		// After a deadline the file may have been read further than was sent.
+		if _, err := f.Seek(start+sent, io.SeekStart); err != nil {
+			return 0, err
+		}
+		k, err := to.ReadFrom(&io.LimitedReader{R: f, N: n - sent})
+		sent += k
+		return k, err
+	})
+	if err == nil && sent < n {
+		err = io.ErrUnexpectedEOF // the file shrank
+	}
+	return sent, true, err
 }
 
 func (g *goroutineConn) watch(c *HTTPConnection) {
@@ -412,16 +479,21 @@ func (g *goroutineConn) resume() {
 }
 
 func (g *goroutineConn) setReadDeadline(t time.Time) {
+	g.readMu.Lock()
+	defer g.readMu.Unlock()
 	g.readBy = t
-	_ = g.conn.SetReadDeadline(t) // also for a read that is under way
+	_ = g.conn.SetReadDeadline(longAgo) // a read that is under way looks again
 }
 
 func (g *goroutineConn) setWriteDeadline(t time.Time) { g.writeBy = t }
 
 func (g *goroutineConn) next() {
 	set := g.engine.srv.set
-	g.readBy, g.writeBy = time.Time{}, time.Time{}
-	g.readPace = pace{rate: set.minRate, grace: set.rateGrace}
+	g.readMu.Lock()
+	g.readBy = time.Time{}
+	g.readMu.Unlock()
+	g.writeBy = time.Time{}
+	g.readPace = newPace(set.minRate, set.rateGrace)
 	g.writePace = g.readPace
 }
 
@@ -434,3 +506,11 @@ func (g *goroutineConn) hijack() (net.Conn, error) {
 func (g *goroutineConn) closeNow()            { _ = g.raw.Close() }
 func (g *goroutineConn) remoteAddr() net.Addr { return g.raw.RemoteAddr() }
 func (g *goroutineConn) localAddr() net.Addr  { return g.raw.LocalAddr() }
+
+// earlier is the earlier of two deadlines, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -65,6 +65,7 @@ type exchange struct {
 	committed          bool
 	chunked            bool // framing chosen at commit
 	bodyless           bool // the answer has no body on the wire
+	finished           bool // the answer is complete: nothing can be added
 	closeAfter         bool // the connection ends with this answer
 	hijacked           bool
 	failed             error // first write error
@@ -86,7 +87,8 @@ func (x *exchange) release() {
 	x.req, x.peer, x.std = nil, nil, nil
 	x.status, x.contentType, x.connection, x.declared, x.sent = 0, "", "", -1, 0
 	x.fields, x.trailer = x.fields[:0], x.trailer[:0]
-	x.hasDate, x.hasServer, x.committed, x.chunked, x.bodyless, x.closeAfter, x.hijacked = false, false, false, false, false, false, false
+	x.hasDate, x.hasServer, x.committed, x.chunked, x.bodyless = false, false, false, false, false
+	x.finished, x.closeAfter, x.hijacked = false, false, false
 	x.failed = nil
 	keep := cap(x.body) <= keptBuffer && cap(x.fields) <= keptBuffer
 	x.body = x.body[:0]
@@ -98,6 +100,9 @@ func (x *exchange) release() {
 
 // lock gives r access to its exchange, or says why it has none any more.
 func (x *exchange) lock(r *HTTPRequest) error {
+	if r.done.Load() {
+		return ErrRequestDone // without waiting for a lock that may be another connection's by now
+	}
 	x.mu.Lock()
 	if x.req != r {
 		x.mu.Unlock()
@@ -252,7 +257,7 @@ func (x *exchange) headerMap() http.Header {
 // stdHeader is the map of the net/http view while that is where headers are
 // kept, nil otherwise.
 func (x *exchange) stdHeader() http.Header {
-	if x.std == nil || x.committed {
+	if x.std == nil || x.std.taken || x.committed {
 		return nil
 	}
 	return x.std.header
@@ -266,6 +271,8 @@ func (x *exchange) takeStdHeader() {
 	if m == nil {
 		return
 	}
+	x.std.taken = true
+	_, x.std.noSniff = m["Content-Type"]
 	x.fields, x.contentType, x.connection, x.declared = x.fields[:0], "", "", -1
 	x.hasDate, x.hasServer = false, false
 	for name, values := range m {
@@ -283,12 +290,26 @@ func (x *exchange) takeStdHeader() {
 
 // ---- body
 
+// declaredLength is the Content-Length that the handler gave, -1 when none.
+func (x *exchange) declaredLength() int64 {
+	if m := x.stdHeader(); m != nil {
+		if n, err := strconv.ParseUint(m.Get("Content-Length"), 10, 63); err == nil {
+			return int64(n)
+		}
+		return -1
+	}
+	return x.declared
+}
+
 // write accepts body octets. The caller holds x.mu.
 func (x *exchange) write(p []byte) (int, error) {
+	if x.finished {
+		return 0, ErrRequestDone
+	}
 	if x.failed != nil {
 		return 0, x.failed
 	}
-	if x.declared >= 0 && x.sent+int64(len(p)) > x.declared && !x.bodyless {
+	if declared := x.declaredLength(); declared >= 0 && x.sent+int64(len(p)) > declared && !x.bodyless {
 		return 0, ErrContentLength
 	}
 	if len(x.body)+len(p) <= commitSize {
@@ -335,6 +356,9 @@ func (x *exchange) pushBody() error {
 }
 
 func (x *exchange) flush() error {
+	if x.finished {
+		return ErrRequestDone
+	}
 	if x.failed != nil {
 		return x.failed
 	}
@@ -350,71 +374,55 @@ func (x *exchange) flush() error {
 
 // finish completes the answer. The caller holds x.mu.
 func (x *exchange) finish() error {
+	x.finished = true
 	if x.failed != nil {
 		return x.failed
 	}
 	var err error
+	x.takeStdHeader()
+	if x.std != nil {
+		x.std.takeTrailers(x)
+	}
 	if !x.committed {
-		x.takeStdHeader()
 		err = x.peer.commit(x, x.body, true)
 		x.committed = true
-	} else {
-		if x.std != nil {
-			x.std.takeTrailers(x)
-		}
-		if err = x.pushBody(); err == nil {
-			err = x.peer.end(x)
-		}
+	} else if err = x.pushBody(); err == nil {
+		err = x.peer.end(x)
 	}
 	x.body = x.body[:0]
 	return err
 }
 
-// readFrom sends all of src, by sendfile where the peer can.
-func (x *exchange) readFrom(src io.Reader) (n int64, err error) {
+// sendFile adds a large file to the body without reading it, where the peer can
+// do that; handled is false where it has to be copied.
+func (x *exchange) sendFile(src io.Reader) (sent int64, handled bool, err error) {
 	f, limit, isFile := fileOf(src)
-	if isFile && limit > commitSize {
-		if x.failed != nil {
-			return 0, x.failed
-		}
-		if x.declared >= 0 && x.sent+limit > x.declared {
-			return 0, ErrContentLength
-		}
-		if err := x.pushBody(); err != nil {
-			return 0, err
-		}
-		if !x.bodyless && !x.chunked {
-			sent, handled, err := x.peer.sendFile(x, f, limit)
-			if handled {
-				x.sent += sent
-				if err != nil {
-					x.failed = err
-				}
-				if l, ok := src.(*io.LimitedReader); ok {
-					l.N -= sent
-				}
-				return sent, err
-			}
-		}
+	if !isFile || limit <= commitSize {
+		return 0, false, nil
 	}
-	buf := copyPool.Get().(*[]byte)
-	defer copyPool.Put(buf)
-	for {
-		k, rerr := src.Read(*buf)
-		if k > 0 {
-			w, werr := x.write((*buf)[:k])
-			n += int64(w)
-			if werr != nil {
-				return n, werr
-			}
-		}
-		if rerr == io.EOF {
-			return n, nil
-		}
-		if rerr != nil {
-			return n, rerr
-		}
+	switch declared := x.declaredLength(); {
+	case x.finished:
+		return 0, true, ErrRequestDone
+	case x.failed != nil:
+		return 0, true, x.failed
+	case declared >= 0 && x.sent+limit > declared && !x.bodyless:
+		return 0, true, ErrContentLength
 	}
+	if err := x.pushBody(); err != nil {
+		return 0, true, err
+	}
+	if x.bodyless || x.chunked {
+		return 0, false, nil
+	}
+	sent, handled, err = x.peer.sendFile(x, f, limit)
+	x.sent += sent
+	if err != nil {
+		x.failed = err
+	}
+	if l, ok := src.(*io.LimitedReader); ok {
+		l.N -= sent
+	}
+	return sent, handled, err
 }
 
 var copyPool = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}

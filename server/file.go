@@ -103,17 +103,21 @@ func newFileError(err error) error {
 // and SendContent. An error that can become an answer carries a status: 404, 403
 // or 500. Directories are 404.
 func (r *HTTPRequest) SendFile(path string, opts FileOptions) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return newFileError(err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	// Asked before opening: opening a FIFO waits for somebody to write to it.
+	info, err := os.Stat(path)
 	if err != nil {
 		return newFileError(err)
 	}
 	if !info.Mode().IsRegular() {
 		return &fileError{http.StatusNotFound, fmt.Errorf("%s is no regular file", filepath.Base(path))}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return newFileError(err)
+	}
+	defer func() { _ = f.Close() }()
+	if info, err = f.Stat(); err != nil {
+		return newFileError(err)
 	}
 	if r.c != nil {
 		if target, ok := r.c.srv.Sendfile.target(path); ok {
@@ -139,10 +143,11 @@ func (r *HTTPRequest) handOver(target, path string, opts FileOptions) error {
 
 // SendContent answers with what content holds, as SendFile does: name gives the
 // type by its extension, modTime (if not zero) the Last-Modified field. content
-// is read before SendContent returns.
+// is read before SendContent returns. It replaces the status and what was written
+// before: the answer is 200, 206, 304, 412 or 416.
 func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.ReadSeeker, opts FileOptions) error {
-	if r.Committed() {
-		return ErrCommitted
+	if err := r.dropBody(); err != nil {
+		return err
 	}
 	if err := r.describeFile(opts); err != nil {
 		return err
@@ -168,6 +173,26 @@ func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.Rea
 		}
 	}
 	http.ServeContent(r.ResponseWriter(), r.StdRequest(), name, modTime, content)
+	return nil
+}
+
+// dropBody forgets status, body and length, which another way of answering is
+// about to decide.
+func (r *HTTPRequest) dropBody() error {
+	if err := r.x.lock(r); err != nil {
+		return err
+	}
+	defer r.x.mu.Unlock()
+	x := r.x
+	if x.committed {
+		return ErrCommitted
+	}
+	x.takeStdHeader()
+	x.status, x.declared, x.sent = 0, -1, 0
+	x.body = x.body[:0]
+	if x.std != nil {
+		x.std.reopen(x)
+	}
 	return nil
 }
 

@@ -23,9 +23,8 @@ type httpPeer struct {
 	peerIP  netip.Addr
 
 	bodyMu   sync.Mutex
-	limit    int64 // octets of content that may still be asked for, negative = none
-	received int64
-	closed   bool
+	limit    int64 // octets of content that may be asked for, negative = none; guarded by bodyMu
+	received int64 // guarded by bodyMu
 }
 
 // FromHTTP makes a request out of what a net/http handler is given, so that the
@@ -50,13 +49,19 @@ func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish fu
 			x.mu.Unlock()
 			return
 		}
-		if !x.hijacked {
+		if x.finished { // called by an OnFinish
+			x.mu.Unlock()
+			return
+		}
+		if x.hijacked {
+			x.finished = true
+		} else {
 			_ = x.finish() // net/http ends the connection itself where a write failed
 		}
 		x.mu.Unlock()
 		r.runFinishers()
-		p.close()
 		x.mu.Lock()
+		r.done.Store(true)
 		x.release()
 		r.cleanUpForm()
 	}
@@ -151,18 +156,22 @@ func (p *httpPeer) setLimit(n int64) {
 	p.bodyMu.Unlock()
 }
 
-func (p *httpPeer) readBody(_ *HTTPRequest, b []byte) (int, error) {
+func (p *httpPeer) readBody(r *HTTPRequest, b []byte) (int, error) {
+	if r.done.Load() {
+		return 0, ErrRequestDone
+	}
 	p.bodyMu.Lock()
 	defer p.bodyMu.Unlock()
 	switch {
-	case p.closed:
-		return 0, ErrRequestDone
 	case p.request.Body == nil:
 		return 0, io.EOF
 	case p.limit >= 0 && max(p.request.ContentLength, p.received) > p.limit:
 		return 0, ErrBodyTooLarge
 	}
 	n, err := p.request.Body.Read(b)
+	if r.done.Load() {
+		return 0, ErrRequestDone
+	}
 	p.received += int64(n)
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -174,16 +183,10 @@ func (p *httpPeer) readBody(_ *HTTPRequest, b []byte) (int, error) {
 	return n, err
 }
 
-func (p *httpPeer) close() {
-	p.bodyMu.Lock()
-	p.closed = true
-	p.bodyMu.Unlock()
-}
-
 // ---- answer
 
 func (p *httpPeer) commit(x *exchange, body []byte, final bool) error {
-	status := x.currentStatus()
+	status := x.status
 	if status == 0 {
 		status = http.StatusOK
 	}
@@ -192,11 +195,24 @@ func (p *httpPeer) commit(x *exchange, body []byte, final bool) error {
 	for name, values := range x.fieldsAsMap() {
 		head[name] = values
 	}
-	x.bodyless = p.request.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
-	if final && len(x.trailer) == 0 && !x.bodyless {
+	isHead := p.request.Method == http.MethodHead
+	x.bodyless = isHead || status == http.StatusNoContent || status == http.StatusNotModified
+	switch {
+	case status == http.StatusNoContent:
+		head.Del("Content-Length")
+		head.Del("Content-Type")
+	case status == http.StatusResetContent:
+		x.bodyless = true
+		head.Set("Content-Length", "0")
+	case final && !x.bodyless && (x.declared >= 0 || len(x.trailer) == 0):
 		head.Set("Content-Length", strconv.Itoa(len(body)))
-	} else if final && p.request.Method == http.MethodHead && len(body) > 0 && x.declared < 0 {
+	case final && isHead && len(body) > 0 && x.declared < 0:
 		head.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if x.declared < 0 && !x.bodyless {
+		for name := range newHeader(string(x.trailer)).All() {
+			head.Add("Trailer", name) // makes net/http choose a framing that has trailers
+		}
 	}
 	if _, ok := head["Content-Type"]; !ok {
 		head["Content-Type"] = nil // no guessing: none was given
@@ -225,6 +241,9 @@ func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, erro
 		return 0, false, nil
 	}
 	sent, err := to.ReadFrom(io.LimitReader(f, n))
+	if err == nil && sent < n {
+		err = io.ErrUnexpectedEOF // the file shrank
+	}
 	return sent, true, err
 }
 
@@ -239,6 +258,9 @@ func (p *httpPeer) flush(*exchange) error {
 func (p *httpPeer) end(x *exchange) error {
 	for name, value := range newHeader(string(x.trailer)).All() {
 		p.writer.Header().Add(http.TrailerPrefix+name, value)
+	}
+	if x.declared >= 0 && x.sent < x.declared && !x.bodyless {
+		return io.ErrShortWrite // net/http notices by itself and ends the connection
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package server
 import (
 	"bufio"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -13,11 +14,17 @@ import (
 
 // responseWriter is an answer under construction as net/http's handlers and
 // middleware want to see it. Its header map is where the answer's fields live
-// from the moment somebody asks for it until the head is sent.
+// from the moment somebody asks for it until WriteHeader, which moves them to
+// the exchange.
 type responseWriter struct {
-	r      *HTTPRequest
-	header http.Header
-	status int
+	r       *HTTPRequest
+	header  http.Header
+	status  int
+	sniffed bool
+
+	// Guarded by exchange.mu.
+	taken   bool // the map has been read: what is set in it from now on is trailers
+	noSniff bool // the map had a Content-Type, if only an empty one
 }
 
 var (
@@ -39,11 +46,7 @@ func (r *HTTPRequest) ResponseWriter() http.ResponseWriter {
 	}
 	defer x.mu.Unlock()
 	if x.std == nil {
-		w := &responseWriter{r: r, header: x.fieldsAsMap()}
-		if x.status != 0 {
-			w.status = x.status
-		}
-		x.std = w
+		x.std = &responseWriter{r: r, header: x.fieldsAsMap()}
 	}
 	return x.std
 }
@@ -56,7 +59,14 @@ func (x *exchange) fieldsAsMap() http.Header {
 	return x.headerMap()
 }
 
-func (w *responseWriter) reset() { w.status = 0 }
+// reopen makes the map the place of the fields again, for an answer that starts
+// anew. The caller holds x.mu.
+func (w *responseWriter) reopen(x *exchange) {
+	fields := x.fieldsAsMap()
+	clear(w.header)
+	maps.Copy(w.header, fields)
+	w.status, w.sniffed, w.taken = 0, false, false
+}
 
 func (w *responseWriter) Header() http.Header { return w.header }
 
@@ -82,6 +92,20 @@ func (w *responseWriter) WriteHeader(status int) {
 		return
 	}
 	w.status, x.status = status, status
+	x.takeStdHeader()
+}
+
+// implyHeader is WriteHeader for those that did not call it: the status is what
+// was set on the request before, else 200.
+func (w *responseWriter) implyHeader() {
+	if w.status != 0 {
+		return
+	}
+	status := w.r.Status()
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.WriteHeader(status)
 }
 
 func (w *responseWriter) Write(p []byte) (int, error) {
@@ -94,22 +118,28 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return w.r.WriteString(s)
 }
 
-// beforeWrite does what net/http does at the first write: the status becomes
-// 200, and a content type is guessed where none was given.
+// beforeWrite does what net/http does at the first write: the head is decided,
+// and a content type is guessed where none was given.
 func (w *responseWriter) beforeWrite(p []byte) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
+	w.implyHeader()
+	if w.sniffed || len(p) == 0 {
+		return
 	}
-	if _, has := w.header["Content-Type"]; !has && len(p) > 0 && w.header.Get("Content-Encoding") == "" && !w.r.Committed() {
-		w.header.Set("Content-Type", http.DetectContentType(p))
+	w.sniffed = true
+	x := w.r.x
+	if x.lock(w.r) != nil {
+		return
 	}
+	defer x.mu.Unlock()
+	if x.committed || x.contentType != "" || w.noSniff || x.field("Content-Encoding") != "" {
+		return
+	}
+	x.contentType = http.DetectContentType(p)
 }
 
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
-	if w.header.Get("Content-Type") != "" {
+	w.implyHeader()
+	if w.sniffed || w.r.ResponseHeader("Content-Type") != "" {
 		return w.r.ReadFrom(src)
 	}
 	buf := copyPool.Get().(*[]byte)
@@ -120,9 +150,7 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 func (w *responseWriter) Flush() { _ = w.FlushError() }
 
 func (w *responseWriter) FlushError() error {
-	if w.status == 0 {
-		w.WriteHeader(http.StatusOK)
-	}
+	w.implyHeader()
 	return w.r.Flush()
 }
 

@@ -49,6 +49,9 @@ func (s *HTTPServer) ListenAndServeTLS(addr, certFile, keyFile string) error {
 // a process that is gone is replaced; one that somebody answers on is an error.
 func Listen(addr, defaultPort string) (net.Listener, error) {
 	if path, ok := unixPath(addr); ok {
+		if path == "" {
+			return nil, errors.New("server: address \"unix:\" names no socket")
+		}
 		if err := removeStale(path); err != nil {
 			return nil, err
 		}

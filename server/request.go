@@ -51,6 +51,7 @@ type HTTPRequest struct {
 	head  head            // where things are in text
 	start time.Time
 	extra atomic.Pointer[requestExtra]
+	done  atomic.Bool // set before the exchange goes to another request
 }
 
 // requestExtra holds what most requests never ask for.
@@ -268,7 +269,10 @@ func (r *HTTPRequest) PeerIP() netip.Addr {
 // which is often empty.
 func (r *HTTPRequest) RemoteAddr() string {
 	if r.c != nil {
-		return r.c.RemoteAddr().String()
+		if addr := r.c.RemoteAddr(); addr != nil {
+			return addr.String()
+		}
+		return ""
 	}
 	if h := r.viaHTTP(); h != nil {
 		return h.request.RemoteAddr
@@ -343,13 +347,25 @@ func (r *HTTPRequest) QueryValue(name string) string {
 }
 
 // OnFinish has f called when the answer has been completed, on the goroutine
-// that served the request: last registered first. A panic in f is logged. After
+// that served the request: last registered first. The answer can still be asked
+// about (Status, BytesWritten), but not changed. A panic in f is logged. After
 // the request is done f is not called.
 func (r *HTTPRequest) OnFinish(f func()) {
 	e := r.extras()
 	e.mu.Lock()
 	e.finish = append(e.finish, f)
 	e.mu.Unlock()
+}
+
+// hasFinishers reports whether OnFinish was called.
+func (r *HTTPRequest) hasFinishers() bool {
+	e := r.extra.Load()
+	if e == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.finish) > 0
 }
 
 // runFinishers runs what OnFinish collected.

@@ -56,18 +56,20 @@ func (v *requestContext) real() context.Context {
 		defer r.x.mu.Unlock()
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	made := e.ctx.ctx == nil
 	switch {
-	case e.ctx.ctx != nil:
+	case !made:
 	case err == ErrRequestDone:
 		e.ctx.ctx = endedContext
 	default:
 		e.ctx.ctx, e.ctx.cancel = context.WithCancelCause(r.c.base)
-		if err == nil {
-			r.c.wantWatch(r)
-		}
 	}
-	return e.ctx.ctx
+	ctx := e.ctx.ctx
+	e.mu.Unlock()
+	if made && err == nil {
+		r.c.wantWatch(r)
+	}
+	return ctx
 }
 
 // Deadline is that of the server's BaseContext: requests have none of their own.
@@ -79,10 +81,17 @@ func (v *requestContext) Done() <-chan struct{} { return v.real().Done() }
 // Err is nil until the context ends.
 func (v *requestContext) Err() error { return v.real().Err() }
 
-// Value looks up values of the BaseContext, and http.LocalAddrContextKey.
+// Value looks up values of the BaseContext, http.LocalAddrContextKey and
+// http.ServerContextKey, which is there but no server that does anything.
 func (v *requestContext) Value(key any) any {
-	if key == http.LocalAddrContextKey {
+	switch key {
+	case http.LocalAddrContextKey:
 		return (*HTTPRequest)(v).LocalAddr()
+	case http.ServerContextKey:
+		// httputil.ReverseProxy takes its presence as leave to abort the handler
+		// when an upstream body breaks off; otherwise it would end the answer as
+		// if it were whole.
+		return v.c.set.std
 	}
 	// The context package finds the cancelling context behind a view by asking
 	// for a private key, a pointer to an int. Everything else is the base's, and

@@ -4,6 +4,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -29,6 +30,7 @@ type formState struct {
 	values url.Values
 	multi  *multipart.Form
 	err    error
+	ended  bool // the request is done
 }
 
 // Form is the form in the body: application/x-www-form-urlencoded or the value
@@ -78,8 +80,15 @@ func (r *HTTPRequest) parseForm() formState {
 	f = r.readForm()
 	f.parsed = true
 	e.mu.Lock()
-	e.form = f
+	ended := e.form.ended
+	if !ended {
+		e.form = f
+	}
 	e.mu.Unlock()
+	if ended { // the request was done while its form was read
+		r.removeFiles(f.multi)
+		return formState{parsed: true, err: ErrRequestDone}
+	}
 	return f
 }
 
@@ -94,7 +103,10 @@ func (r *HTTPRequest) readForm() (f formState) {
 			f.err = ErrBodyTooLarge
 			return f
 		}
-		body, err := r.Body()
+		body, err := io.ReadAll(io.LimitReader(r.BodyReader(), formSize+1))
+		if err == nil && len(body) > formSize {
+			err = ErrBodyTooLarge
+		}
 		if err != nil {
 			f.err = err
 			return f
@@ -138,7 +150,12 @@ func (r *HTTPRequest) cleanUpForm() {
 	}
 	e.mu.Lock()
 	multi := e.form.multi
+	e.form.ended = true
 	e.mu.Unlock()
+	r.removeFiles(multi)
+}
+
+func (r *HTTPRequest) removeFiles(multi *multipart.Form) {
 	if multi != nil {
 		if err := multi.RemoveAll(); err != nil {
 			r.Logger().Warn().Err(err).Msg("server: removing temporary files of a form")

@@ -5,6 +5,7 @@ package server
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -15,14 +16,7 @@ func (r *HTTPRequest) Status() int {
 		return 0
 	}
 	defer r.x.mu.Unlock()
-	return r.x.currentStatus()
-}
-
-func (x *exchange) currentStatus() int {
-	if x.status == 0 && x.std != nil {
-		return x.std.status
-	}
-	return x.status
+	return r.x.status
 }
 
 // SetStatus sets the status of the answer, 200 to 599; use
@@ -126,12 +120,35 @@ func (r *HTTPRequest) WriteString(s string) (int, error) {
 
 // ReadFrom adds everything src has to the body, by sendfile where src is a file
 // and the connection can.
-func (r *HTTPRequest) ReadFrom(src io.Reader) (int64, error) {
+func (r *HTTPRequest) ReadFrom(src io.Reader) (n int64, err error) {
 	if err := r.x.lock(r); err != nil {
 		return 0, err
 	}
-	defer r.x.mu.Unlock()
-	return r.x.readFrom(src)
+	n, handled, err := r.x.sendFile(src)
+	r.x.mu.Unlock()
+	if handled {
+		return n, err
+	}
+	// Reading may take its time and may lead back here, as it does when src is
+	// the body of this very request: the exchange is not locked meanwhile.
+	buf := copyPool.Get().(*[]byte)
+	defer copyPool.Put(buf)
+	for {
+		k, rerr := src.Read(*buf)
+		if k > 0 {
+			w, werr := r.Write((*buf)[:k])
+			n += int64(w)
+			if werr != nil {
+				return n, werr
+			}
+		}
+		if rerr == io.EOF {
+			return n, nil
+		}
+		if rerr != nil {
+			return n, rerr
+		}
+	}
 }
 
 // Flush sends everything written so far, the head first. From then on the body
@@ -165,6 +182,7 @@ func (r *HTTPRequest) SendResponse(status int, contentType string, body []byte) 
 	x.status = status
 	if m := x.stdHeader(); m != nil {
 		m.Set("Content-Type", contentType)
+		m.Del("Content-Length")
 	} else {
 		x.contentType = contentType
 	}
@@ -193,7 +211,8 @@ func (r *HTTPRequest) SendError(err error) error {
 	if rerr := r.ResetResponse(); rerr != nil {
 		return rerr
 	}
-	return r.SendString(status, "text/plain; charset=utf-8", decimal(status)+" "+http.StatusText(status)+"\n")
+	text := strings.TrimSuffix(decimal(status)+" "+http.StatusText(status), " ")
+	return r.SendString(status, "text/plain; charset=utf-8", text+"\n")
 }
 
 // SendInformational sends an informational answer (RFC 9110, section 15.2)
@@ -240,10 +259,7 @@ func (r *HTTPRequest) ResetResponse() error {
 }
 
 func (x *exchange) reset() {
-	if x.std != nil {
-		x.takeStdHeader()
-		x.std.reset()
-	}
+	x.takeStdHeader()
 	x.status, x.contentType, x.declared, x.sent = 0, "", -1, 0
 	x.body, x.trailer = x.body[:0], x.trailer[:0]
 	for at := 0; at < len(x.fields); {
@@ -255,7 +271,7 @@ func (x *exchange) reset() {
 		at += line
 	}
 	if x.std != nil {
-		x.std.header = x.fieldsAsMap()
+		x.std.reopen(x)
 	}
 }
 
@@ -279,12 +295,14 @@ func (r *HTTPRequest) BytesWritten() int64 {
 	return r.x.sent
 }
 
-// SetReadDeadline bounds reading the rest of the body; the zero time goes back
-// to the server's own limits. It fails where the peer has no deadlines.
+// SetReadDeadline bounds reading the rest of the body in place of the server's
+// MinRate; the zero time goes back to that. It also ends a read that is waiting.
+// It fails where the peer has no deadlines.
 func (r *HTTPRequest) SetReadDeadline(t time.Time) error { return r.deadline(t, false) }
 
-// SetWriteDeadline bounds writing the rest of the answer; the zero time goes
-// back to the server's own limits. It fails where the peer has no deadlines.
+// SetWriteDeadline bounds writing the rest of the answer in place of the
+// server's MinRate, from the next write on; the zero time goes back to that. It
+// fails where the peer has no deadlines.
 func (r *HTTPRequest) SetWriteDeadline(t time.Time) error { return r.deadline(t, true) }
 
 func (r *HTTPRequest) deadline(t time.Time, write bool) error {

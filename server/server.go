@@ -43,8 +43,8 @@ type HTTPServer struct {
 	// default.
 	IdleTimeout time.Duration
 	// MinRate is how fast, in octets a second, a peer must send a body and take
-	// an answer, 240 by default. It counts only time spent waiting for the peer,
-	// after RateGrace.
+	// an answer on average, 240 by default. It counts only time spent waiting for
+	// the peer, after RateGrace; being fast saves up to a minute for later.
 	MinRate int
 	// RateGrace is how long a peer may keep the server waiting for one request
 	// before MinRate applies, 10 s by default.
@@ -105,7 +105,7 @@ type HTTPServer struct {
 	root     context.Context
 
 	mu        sync.Mutex
-	listeners map[net.Listener]struct{} // guarded by mu
+	listeners map[*net.Listener]struct{} // guarded by mu; by pointer, as not every listener can be a key
 }
 
 // settings are the fields of a server with their defaults filled in.
@@ -121,6 +121,7 @@ type settings struct {
 	cookieKeys       *CookieKeys
 	xheaders         *TrustPolicy
 	clock            headClock
+	std              *http.Server // stands for a net/http server in contexts
 	log              zerolog.Logger
 	acceptLog        throttledLog
 }
@@ -144,7 +145,7 @@ func (s *HTTPServer) prepare() error {
 }
 
 func (s *HTTPServer) resolve() (*settings, error) {
-	s.listeners = map[net.Listener]struct{}{}
+	s.listeners = map[*net.Listener]struct{}{}
 	s.root, s.cut = context.WithCancelCause(context.Background())
 	s.tracker.init(s.MaxConns, s.MaxConnsPerIP)
 	if s.Handler == nil {
@@ -162,6 +163,7 @@ func (s *HTTPServer) resolve() (*settings, error) {
 		minRate:          int64(orDefault(s.MinRate, 240, 0)),
 		rateGrace:        orDefault(s.RateGrace, 10*time.Second, 0),
 		disableKeepAlive: s.DisableKeepAlive,
+		std:              &http.Server{},
 		log:              zerolog.Nop(),
 	}
 	set.chunks = chunkLimits{trailerBytes: set.head.headBytes, trailerFields: set.head.fields}
@@ -243,11 +245,11 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 		_ = l.Close()
 		return ErrServerClosed
 	}
-	s.listeners[l] = struct{}{}
+	s.listeners[&l] = struct{}{}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		delete(s.listeners, l)
+		delete(s.listeners, &l)
 		s.mu.Unlock()
 		_ = l.Close()
 	}()
@@ -283,7 +285,9 @@ func (s *HTTPServer) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.cut(ErrServerDraining)
-	s.tracker.closeAll()
+	if n := s.tracker.closeAll(); n > 0 {
+		s.set.log.Warn().Int("connections", n).Msg("server: shutdown cut connections that were not done in time")
+	}
 	return ctx.Err()
 }
 
@@ -309,7 +313,7 @@ func (s *HTTPServer) stop() bool {
 		s.tracker.stopAccepting()
 	}
 	for l := range s.listeners {
-		_ = l.Close()
+		_ = (*l).Close()
 	}
 	return true
 }

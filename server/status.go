@@ -11,10 +11,15 @@ import (
 )
 
 // StatusOf is the status that an error asks for by a method StatusCode() int
-// somewhere in its chain, 500 for all others, 200 for nil.
+// somewhere in its chain, 413 for an *http.MaxBytesError, 500 for all others, 200
+// for nil.
 func StatusOf(err error) int {
 	if err == nil {
 		return http.StatusOK
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return http.StatusRequestEntityTooLarge
 	}
 	var coder interface{ StatusCode() int }
 	if errors.As(err, &coder) {
@@ -51,10 +56,6 @@ func clip(s string, n int) string {
 	return s
 }
 
-// panicText is what a log may say about a recovered value.
-func panicText(v any) string {
-	if err, ok := v.(error); ok {
-		return err.Error()
-	}
-	return fmt.Sprint(v)
-}
+// panicText is what a log may say about a recovered value. fmt survives values
+// whose own methods panic.
+func panicText(v any) string { return fmt.Sprint(v) }

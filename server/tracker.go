@@ -27,6 +27,8 @@ type tracker struct {
 	conns map[tracked]trackedConn // guarded by mu
 	byIP  map[netip.Addr]int      // guarded by mu
 	empty chan struct{}           // closed when conns falls empty; guarded by mu
+	// sealed says that nobody would wait for, or close, another connection.
+	sealed bool // guarded by mu
 }
 
 type trackedConn struct {
@@ -81,10 +83,14 @@ func ipKey(addr net.Addr) netip.Addr {
 	return ip
 }
 
-// add enters a connection; false when its address has too many.
+// add enters a connection; false when its address has too many, or the server is
+// at its end.
 func (t *tracker) add(k tracked, remote net.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.sealed {
+		return false
+	}
 	var ip netip.Addr
 	if t.perIP > 0 {
 		if ip = ipKey(remote); ip.IsValid() {
@@ -128,7 +134,7 @@ func (t *tracker) forget(k tracked) {
 	t.release()
 	if len(t.conns) == 0 && t.empty != nil {
 		close(t.empty)
-		t.empty = nil
+		t.empty, t.sealed = nil, true
 	}
 }
 
@@ -139,6 +145,7 @@ func (t *tracker) drained() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.conns) == 0 {
+		t.sealed = true
 		done := make(chan struct{})
 		close(done)
 		return done
@@ -162,10 +169,13 @@ func (t *tracker) nudgeIdle() {
 	}
 }
 
-func (t *tracker) closeAll() {
+// closeAll closes the connections that are left and returns their number.
+func (t *tracker) closeAll() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.sealed = true
 	for k := range t.conns {
 		k.closeNow()
 	}
+	return len(t.conns)
 }
