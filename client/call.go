@@ -20,30 +20,36 @@ import (
 type CallOption func(*call)
 
 // call is one call: what was asked for and, once made, what came of it.
+//
+// It is small, because most calls have few options: those of bodies are apart.
 type call struct {
 	method, url  string
 	ctx          context.Context // nil: the client's
-	timeout      time.Duration   // 0: the client's
-	maxBody      int64           // 0: the client's
-	maxRedirects *int
-	retries      *int
+	timeout      time.Duration   // 0: the client's; negative: none; so with the next three
+	maxBody      int64
+	maxRedirects int
+	retries      int
 	header       http.Header // own copy, checked
 	host         string      // instead of the address's
-	query        []string    // name, value, name, value …
-	cookies      []string    // "name=value"
-	bodies       int         // how many options wanted to be the body
-	body         *payload
-	form         url.Values
-	parts        []Part
+	query        string      // to append, encoded
+	cookies      string      // "name=value; …"
+	entity       *entity
 	idempotent   bool
 	getBody      bool // GET may have a body
 	raw          bool // no decompression
-	err          error
+	made         bool
 
 	handler func(*HTTPResponse, error) // Handle's
-	made    bool
 	resp    *HTTPResponse
-	failure error
+	failure error // the first bad option; once made, the error of the call
+}
+
+// entity is what the options said about the request's body.
+type entity struct {
+	bodies int // how many options wanted to be the whole of it
+	body   *payload
+	form   url.Values
+	parts  []Part
 }
 
 func (k *call) set(method, url string, opts []CallOption) {
@@ -63,8 +69,8 @@ func (k *call) apply(opts []CallOption) {
 
 // fail keeps the first error.
 func (k *call) fail(err error) {
-	if k.err == nil {
-		k.err = err
+	if k.failure == nil {
+		k.failure = err
 	}
 }
 
@@ -95,18 +101,18 @@ func WithMaxBody(n int64) CallOption { return func(k *call) { k.maxBody = n } }
 
 // WithMaxRedirects sets how many redirects are followed. With 0 the 3xx answer is the answer.
 func WithMaxRedirects(n int) CallOption {
-	return func(k *call) {
-		n = max(n, 0)
-		k.maxRedirects = &n
+	if n == 0 {
+		n = -1
 	}
+	return func(k *call) { k.maxRedirects = n }
 }
 
 // WithRetries sets how often the call is tried again, instead of HTTPClient.Retries.
 func WithRetries(n int) CallOption {
-	return func(k *call) {
-		n = max(n, 0)
-		k.retries = &n
+	if n == 0 {
+		n = -1
 	}
+	return func(k *call) { k.retries = n }
 }
 
 // WithIdempotent says that the call may be repeated whatever its method, and sends key as Idempotency-Key, the same
@@ -152,7 +158,10 @@ func WithHost(host string) CallOption {
 func WithQuery(name string, values ...string) CallOption {
 	return func(k *call) {
 		for _, v := range values {
-			k.query = append(k.query, name, v)
+			if k.query != "" {
+				k.query += "&"
+			}
+			k.query += url.QueryEscape(name) + "=" + url.QueryEscape(v)
 		}
 	}
 }
@@ -165,7 +174,10 @@ func WithCookie(name, value string) CallOption {
 			k.fail(fmt.Errorf("%w: cookie %q", ErrHeader, name))
 			return
 		}
-		k.cookies = append(k.cookies, c.String())
+		if k.cookies != "" {
+			k.cookies += "; "
+		}
+		k.cookies += c.String()
 	}
 }
 
@@ -202,11 +214,12 @@ func WithJSON(v any) CallOption {
 // WithForm sends a form: urlencoded, or as multipart/form-data when there are files too.
 func WithForm(form url.Values) CallOption {
 	return func(k *call) {
-		if k.form == nil {
-			k.form = make(url.Values, len(form))
+		e := k.entityOf()
+		if e.form == nil {
+			e.form = make(url.Values, len(form))
 		}
 		for name, values := range form {
-			k.form[name] = append(k.form[name], values...)
+			e.form[name] = append(e.form[name], values...)
 		}
 	}
 }
@@ -223,7 +236,8 @@ func WithPart(p Part) CallOption {
 			k.fail(err)
 			return
 		}
-		k.parts = append(k.parts, p)
+		e := k.entityOf()
+		e.parts = append(e.parts, p)
 	}
 }
 
@@ -253,36 +267,45 @@ func WithGetBody() CallOption { return func(k *call) { k.getBody = true } }
 // WithRaw leaves the response body as it came over the wire. The limit counts those bytes.
 func WithRaw() CallOption { return func(k *call) { k.raw = true } }
 
+func (k *call) entityOf() *entity {
+	if k.entity == nil {
+		k.entity = &entity{}
+	}
+	return k.entity
+}
+
 func (k *call) setBody(p *payload) {
-	k.body = p
-	k.bodies++
+	e := k.entityOf()
+	e.body = p
+	e.bodies++
 }
 
 // payload settles what the body is, and checks it against the method and the header.
 func (k *call) payload() (*payload, error) {
-	p := k.body
-	if k.bodies > 1 || k.bodies == 1 && (k.form != nil || k.parts != nil) {
+	e := k.entity
+	if e == nil {
+		return nil, nil
+	}
+	p := e.body
+	if e.bodies > 1 || e.bodies == 1 && (e.form != nil || e.parts != nil) {
 		return nil, fmt.Errorf("%w: more than one body", ErrOption)
 	}
 	own, declared := k.header["Content-Type"]
 	switch {
-	case k.parts != nil:
+	case e.parts != nil:
 		if declared {
 			return nil, fmt.Errorf("%w: Content-Type of a multipart body is set by the client", ErrOption)
 		}
 		var err error
-		if p, err = multipartPayload(k.form, k.parts); err != nil {
+		if p, err = multipartPayload(e.form, e.parts); err != nil {
 			return nil, err
 		}
-	case k.form != nil:
+	case e.form != nil:
 		const form = "application/x-www-form-urlencoded"
 		if declared && (len(own) != 1 || !strings.EqualFold(mediaType(own[0]), form)) {
 			return nil, fmt.Errorf("%w: Content-Type is not that of a form", ErrOption)
 		}
-		p = bytesPayload(form, []byte(k.form.Encode()))
-	}
-	if p == nil {
-		return nil, nil
+		p = bytesPayload(form, []byte(e.form.Encode()))
 	}
 	switch k.method {
 	case http.MethodGet:
@@ -303,18 +326,8 @@ func mediaType(contentType string) string {
 
 // addQuery appends the parameters of WithQuery to a query.
 func (k *call) addQuery(query string) string {
-	if len(k.query) == 0 {
-		return query
+	if k.query == "" || query == "" {
+		return query + k.query
 	}
-	var b strings.Builder
-	b.WriteString(query)
-	for i := 0; i < len(k.query); i += 2 {
-		if b.Len() > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(url.QueryEscape(k.query[i]))
-		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(k.query[i+1]))
-	}
-	return b.String()
+	return query + "&" + k.query
 }

@@ -69,8 +69,8 @@ type HTTPClient struct {
 	DialTimeout time.Duration
 	// TLSTimeout is the time for a TLS handshake; 5 s by default.
 	TLSTimeout time.Duration
-	// HeaderTimeout is the time from the end of a request to the header of its answer; 60 s by default. It matters
-	// where Timeout is longer than that.
+	// HeaderTimeout is the time from the end of a request to the header of its answer; none by default, for Timeout
+	// covers it. Set it where Timeout is long or none, as for streams.
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept; 50 s by default.
 	IdleTimeout time.Duration

@@ -6,28 +6,19 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"net/textproto"
-	"net/url"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxInformational is how many 1xx answers may precede the final one. With a Got1xxResponse hook in place net/http
-// starts its header limit anew with each of them, so that without a count of our own a peer could send them for ever.
-const maxInformational = 16
-
 // exchange is one call in progress: request by request, until the final answer's body has ended. It is one allocation,
 // shared with the HTTPResponse that the caller gets.
 type exchange struct {
-	response HTTPResponse
-	request  Request
+	response HTTPResponse // History and Attempts are kept as the call goes on, the rest is filled in by receive
+	request  Request      // to send next; its header is never changed once the transport had it, only replaced
 
 	client  *HTTPClient
 	set     *settings
@@ -35,33 +26,25 @@ type exchange struct {
 	ctx     context.Context
 	cancel  context.CancelFunc // nil when the context is not ours
 	started time.Time
+	counter *informationalCounter
 
-	trace         httptrace.ClientTrace
-	tracedCtx     context.Context
-	informational atomic.Int32 // of the attempt in progress; counted in the transport's goroutine
-	attempts      int
-	decode        bool // Content-Encoding is ours to undo
-
-	// The request to send next. header is never changed once it was handed to the transport, only replaced.
-	method string
-	url    *url.URL
-	origin origin
-	host   string
-	header http.Header
 	body   *payload
-	cookie string    // the caller's own Cookie value, without the jar's
-	added  [3]string // fields in header that belong to this hop alone
-	hops   []Hop
+	cookie string         // the caller's own Cookie value, without the jar's
 	res    *http.Response // answer to the last request; nil after an attempt that failed
-	seen   []string       // requests made since the last Set-Cookie
+	seen   *[]string      // requests made since the last Set-Cookie; nil before the first redirect
 
-	ended bool // the call is over and was reported
+	added  hopFields // fields in the header that belong to this hop alone
+	noHost bool      // WithHost has ended
+	decode bool      // Content-Encoding is ours to undo
+	doubt  bool      // an attempt failed, and its transport may not be done with counter
+	ended  bool      // the call is over and was reported
 }
 
 // perform makes the call k under ctx. Whatever the outcome, an error is an *Error. The response is not nil with a redirect
 // error; its body is closed then.
 func (c *HTTPClient) perform(ctx context.Context, k *call) (*HTTPResponse, error) {
-	x := &exchange{client: c, set: c.settings(), call: k, started: time.Now(), method: k.method}
+	x := &exchange{client: c, set: c.settings(), call: k, started: time.Now()}
+	x.request.Method = k.method
 	if err := x.prepare(ctx); err != nil {
 		return nil, x.fail(PhaseRequest, err)
 	}
@@ -93,7 +76,7 @@ func (c *HTTPClient) perform(ctx context.Context, k *call) (*HTTPResponse, error
 // stopAt ends a call at a redirect that cannot be followed, because of err.
 func (x *exchange) stopAt(err error) (*HTTPResponse, error) {
 	x.receive()
-	e := &RedirectError{Hops: len(x.hops), Last: &x.response, Err: err}
+	e := &RedirectError{Hops: len(x.response.History), Last: &x.response, Err: err}
 	if target, err := x.location(); err == nil {
 		e.Location = redact(target)
 	}
@@ -108,8 +91,8 @@ func (x *exchange) prepare(ctx context.Context) error {
 	if s.err != nil {
 		return s.err
 	}
-	if k.err != nil {
-		return k.err
+	if k.failure != nil {
+		return k.failure
 	}
 	if !httpguts.ValidHeaderFieldName(k.method) || k.method == http.MethodConnect {
 		// RFC 9110 §9.1: the method is a token, which is what a field name is.
@@ -120,7 +103,7 @@ func (x *exchange) prepare(ctx context.Context) error {
 		return err
 	}
 	u.RawQuery = k.addQuery(u.RawQuery)
-	x.url, x.origin, x.host = u, originOf(u), k.host
+	x.request.URL = u
 	if x.body, err = k.payload(); err != nil {
 		return err
 	}
@@ -153,15 +136,8 @@ func (x *exchange) begin(ctx context.Context) error {
 	if b := x.client.bound; b != nil && !b.takeCall() {
 		return fmt.Errorf("%w: %d calls", ErrBudget, b.MaxCalls)
 	}
-	x.trace.Got1xxResponse = x.gotInformational
-	x.tracedCtx = httptrace.WithClientTrace(ctx, &x.trace)
-	return nil
-}
-
-func (x *exchange) gotInformational(int, textproto.MIMEHeader) error {
-	if x.informational.Add(1) > maxInformational {
-		return &LimitError{What: "informational responses", Limit: maxInformational}
-	}
+	x.counter = takeCounter()
+	x.ctx = httptrace.WithClientTrace(ctx, &x.counter.trace)
 	return nil
 }
 
@@ -171,16 +147,20 @@ func (x *exchange) attempt() error {
 	if err := contextErr(x.ctx); err != nil {
 		return x.wrap(PhaseRequest, err)
 	}
-	x.attempts++
-	x.informational.Store(0)
+	x.response.Attempts++
+	x.counter.n.Store(0)
+	host := x.call.host
+	if x.noHost {
+		host = ""
+	}
 	req := (&http.Request{
-		Method: x.method,
-		URL:    x.url,
+		Method: x.request.Method,
+		URL:    x.request.URL,
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: x.header,
-		Host:   x.host,
+		Header: x.request.header,
+		Host:   host,
 		Close:  x.set.DisableKeepAlive,
-	}).WithContext(x.tracedCtx)
+	}).WithContext(x.ctx)
 	if p := x.body; p != nil {
 		req.ContentLength, req.Body = p.length, http.NoBody
 		if p.length != 0 {
@@ -192,6 +172,7 @@ func (x *exchange) attempt() error {
 	}
 	res, err := x.set.transport.RoundTrip(req)
 	if err != nil {
+		x.doubt = true
 		phase, err := classify(x.ctx, err, x.set.MaxResponseHeader)
 		return x.wrap(phase, err)
 	}
@@ -207,13 +188,14 @@ func (x *exchange) attempt() error {
 // receive fills in the response.
 func (x *exchange) receive() {
 	res := x.res
-	x.request = Request{Method: x.method, URL: x.url, Header: x.header}
+	if !x.doubt {
+		x.counter.release()
+	}
 	r := &x.response
-	r.Client, r.Request, r.URL = x.client, &x.request, x.url
+	r.Client, r.Request, r.URL = x.client, &x.request, x.request.URL
 	r.HTTPVersion, r.Status = res.Proto, res.StatusCode
 	r.StatusText = strings.TrimPrefix(strings.TrimPrefix(res.Status, statusDigits(res.StatusCode)), " ")
-	r.Header, r.Trailer, r.History = res.Header, res.Trailer, x.hops
-	r.Attempts = x.attempts
+	r.Header, r.Trailer = res.Header, res.Trailer
 	r.Wire = Wire{ContentLength: res.ContentLength, ContentEncoding: strings.Join(res.Header["Content-Encoding"], ", ")}
 	r.body.start(x, res)
 }
@@ -223,100 +205,12 @@ func statusDigits(code int) string {
 	return string([]byte{byte('0' + code/100%10), byte('0' + code/10%10), byte('0' + code%10)})
 }
 
-// firstHeader builds the header of the first hop.
-func (x *exchange) firstHeader() error {
-	s, k := x.set, x.call
-	h := make(http.Header, len(s.header)+len(k.header)+4)
-	home := s.base == nil || s.baseOrigin.same(x.origin)
-	for name, values := range s.header {
-		if home || crossesOrigin(name) || s.crossOrigin[name] {
-			h[name] = values
-		}
-	}
-	maps.Copy(h, k.header)
-	values := make([]string, 0, 4) // one array for all single values
-	one := func(name, value string) {
-		values = append(values, value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	if agent, ok := h["User-Agent"]; !ok {
-		one("User-Agent", userAgent)
-	} else if len(agent) == 0 {
-		one("User-Agent", "") // net/http reads that as: none
-	}
-	if _, ok := h["Accept-Encoding"]; !ok && !k.raw && h["Range"] == nil {
-		x.decode = true
-		if x.method != http.MethodHead { // as net/http: servers get the header of a compressed HEAD wrong
-			one("Accept-Encoding", acceptEncoding)
-		}
-	}
-	if x.body != nil && x.body.contentType != "" {
-		if _, ok := k.header["Content-Type"]; !ok {
-			one("Content-Type", x.body.contentType)
-		}
-	}
-	if user := x.url.User; user != nil {
-		x.url.User = nil
-		if _, ok := k.header["Authorization"]; !ok {
-			password, _ := user.Password()
-			value, err := basic(user.Username(), password)
-			if err != nil {
-				return err
-			}
-			one("Authorization", value)
-		}
-	}
-	x.cookie = strings.Join(slices.Concat(h["Cookie"], k.cookies), "; ")
-	for name, values := range h {
-		if len(values) == 0 {
-			delete(h, name)
-		}
-	}
-	return x.dress(h)
-}
-
-// dress adds what belongs to the coming hop alone: cookies, credentials bound to its origin, and the request id when
-// that origin may have it.
-func (x *exchange) dress(h http.Header) error {
-	x.header, x.added = h, [3]string{}
-	n := 0
-	add := func(name, value string) {
-		if _, ok := h[name]; ok || value == "" {
-			return
-		}
-		if _, refused := x.call.header[name]; refused && len(x.hops) == 0 {
-			return // WithHeader(name) without values
-		}
-		h[name] = []string{value}
-		x.added[n] = name
-		n++
-	}
-	add("Authorization", x.set.authorization(x.origin))
-	if b := x.client.bound; b != nil && (b.RequestID != "" || b.Traceparent != "") && x.set.propagates(x.origin) {
-		if !httpguts.ValidHeaderFieldValue(b.RequestID) || !httpguts.ValidHeaderFieldValue(b.Traceparent) {
-			return fmt.Errorf("%w: RequestID or Traceparent of the binding", ErrHeader)
-		}
-		add("X-Request-Id", b.RequestID)
-		add("Traceparent", b.Traceparent)
-	}
-	cookie := x.cookie
-	if x.set.Jar != nil {
-		cookie = x.jarCookies(cookie)
-	}
-	if cookie != "" {
-		h["Cookie"] = []string{cookie}
-	} else {
-		delete(h, "Cookie")
-	}
-	return nil
-}
-
 // wrap makes an *Error of the call; err is returned as it is when it is one already.
 func (x *exchange) wrap(phase Phase, err error) *Error {
 	if e, ok := err.(*Error); ok {
 		return e
 	}
-	return &Error{Op: x.method, URL: redact(x.url), Phase: phase, Attempt: x.attempts, Err: err}
+	return &Error{Op: x.request.Method, URL: redact(x.request.URL), Phase: phase, Attempt: x.response.Attempts, Err: err}
 }
 
 // fail ends the call with err.
@@ -344,11 +238,11 @@ func (x *exchange) end(err error, received int64) {
 		return
 	}
 	st := Stats{
-		Method: x.call.method, URL: redact(x.url), Status: x.response.Status, Hops: len(x.hops), Attempts: x.attempts,
+		Method: x.call.method, URL: redact(x.request.URL), Status: x.response.Status, Hops: len(x.response.History), Attempts: x.response.Attempts,
 		Bytes: received, Duration: time.Since(x.started), Err: err,
 	}
-	if x.url != nil {
-		st.Host = x.url.Host
+	if x.request.URL != nil {
+		st.Host = x.request.URL.Host
 	}
 	if hook != nil {
 		hook(st)

@@ -139,7 +139,7 @@ func (x *exchange) keepCookies() {
 		return
 	}
 	cookies := x.res.Cookies()
-	x.set.Jar.SetCookies(x.url, cookies)
+	x.set.Jar.SetCookies(x.request.URL, cookies)
 	if x.cookie == "" {
 		return
 	}
@@ -151,7 +151,7 @@ func (x *exchange) keepCookies() {
 
 // jarCookies returns the Cookie value for the coming hop: the caller's own, and the jar's that do not share a name with one.
 func (x *exchange) jarCookies(own string) string {
-	cookies := x.set.Jar.Cookies(x.url)
+	cookies := x.set.Jar.Cookies(x.request.URL)
 	if len(cookies) == 0 {
 		return own
 	}

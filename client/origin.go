@@ -62,7 +62,7 @@ func canonicalHost(host string) (string, bool) {
 	}
 	if strings.Contains(host, ":") {
 		addr, err := netip.ParseAddr(host)
-		if err != nil {
+		if err != nil || strings.ContainsFunc(addr.Zone(), func(r rune) bool { return !unreserved(r) }) {
 			return "", false
 		}
 		return addr.String(), true
@@ -87,5 +87,11 @@ func canonicalHost(host string) (string, bool) {
 		host = strings.ToLower(host)
 	}
 	host = strings.TrimSuffix(host, ".")
-	return host, host != ""
+	emptyLabel := host == "" || host[0] == '.' || host[len(host)-1] == '.' || strings.Contains(host, "..")
+	return host, !emptyLabel
+}
+
+// unreserved is RFC 3986 §2.3, which is what RFC 6874 §2 lets a zone consist of.
+func unreserved(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '.' || r == '_' || r == '~'
 }

@@ -37,26 +37,26 @@ func (x *exchange) redirect() (bool, error) {
 		return false, nil
 	}
 	allowed := x.set.MaxRedirects
-	if x.call.maxRedirects != nil {
-		allowed = *x.call.maxRedirects
+	if x.call.maxRedirects != 0 {
+		allowed = max(x.call.maxRedirects, 0)
 	}
 	if allowed == 0 {
 		return false, nil
 	}
-	if len(x.hops) >= allowed {
+	if len(x.response.History) >= allowed {
 		return false, ErrTooManyRedirects
 	}
 	target, err := x.location()
 	if err != nil {
 		return false, err
 	}
-	next := originOf(target)
-	if x.origin.scheme == "https" && next.scheme == "http" && !x.set.AllowDowngrade {
+	here, next := originOf(x.request.URL), originOf(target)
+	if here.scheme == "https" && next.scheme == "http" && !x.set.AllowDowngrade {
 		return false, ErrInsecureRedirect
 	}
-	same := x.origin.same(next)
-	method, body := redirectMethod(x.method, res.StatusCode), x.body
-	if method != x.method {
+	same := here.same(next)
+	method, body := redirectMethod(x.request.Method, res.StatusCode), x.body
+	if method != x.request.Method {
 		body = nil
 	}
 	switch {
@@ -71,15 +71,13 @@ func (x *exchange) redirect() (bool, error) {
 	if b := x.client.bound; b != nil && !b.takeHop() {
 		return false, fmt.Errorf("%w: %d hops", ErrBudget, b.MaxHops)
 	}
-	header, dropped := x.reduce(same, method != x.method)
-	x.hops = append(x.hops, Hop{
-		Method: x.method, URL: x.url, Status: res.StatusCode, Header: res.Header, Location: target, Dropped: dropped,
+	header, dropped := x.reduce(same, method != x.request.Method)
+	x.response.History = append(x.response.History, Hop{
+		Method: x.request.Method, URL: x.request.URL, Status: res.StatusCode, Header: res.Header, Location: target, Dropped: dropped,
 	})
-	if absolute(res.Header.Get("Location")) {
-		x.host = ""
-	}
-	x.method, x.url, x.origin, x.body = method, target, next, body
-	return true, x.dress(header)
+	x.noHost = x.noHost || absolute(res.Header.Get("Location"))
+	x.request.Method, x.request.URL, x.body = method, target, body
+	return true, x.dress(header, false)
 }
 
 // redirectMethod returns the method of the next request. 301 and 302 turn POST into GET, 303 turns everything but GET
@@ -102,7 +100,7 @@ func (x *exchange) location() (*url.URL, error) {
 			return nil, fmt.Errorf("%w: two Locations", ErrURL)
 		}
 	}
-	return followLocation(x.url, values[0])
+	return followLocation(x.request.URL, values[0])
 }
 
 // followLocation resolves a Location against the address that sent it. User and password are discarded, a fragment is
@@ -138,12 +136,13 @@ func absolute(location string) bool {
 
 // loops reports whether the request was made before. A new cookie may change the answer, so it starts the list anew.
 func (x *exchange) loops(method string, target *url.URL) bool {
-	if x.set.Jar != nil && len(x.res.Header["Set-Cookie"]) > 0 {
-		x.seen = nil
-	} else {
-		x.seen = append(x.seen, requestKey(x.method, x.url))
+	if x.seen == nil || x.set.Jar != nil && len(x.res.Header["Set-Cookie"]) > 0 {
+		x.seen = new([]string)
 	}
-	return slices.Contains(x.seen, requestKey(method, target))
+	if x.set.Jar == nil || len(x.res.Header["Set-Cookie"]) == 0 {
+		*x.seen = append(*x.seen, requestKey(x.request.Method, x.request.URL))
+	}
+	return slices.Contains(*x.seen, requestKey(method, target))
 }
 
 func requestKey(method string, u *url.URL) string {
@@ -158,9 +157,11 @@ func requestKey(method string, u *url.URL) string {
 // reduce returns a copy of the header that may go to the next hop, and what of it was dropped. It starts from what the
 // last hop still had, so nothing that was dropped once comes back.
 func (x *exchange) reduce(same, methodChanged bool) (http.Header, []string) {
-	h := maps.Clone(x.header)
-	for _, name := range x.added {
-		delete(h, name) // dress decides again
+	h := maps.Clone(x.request.header)
+	for i, name := range hopFieldNames {
+		if x.added&(1<<i) != 0 {
+			delete(h, name) // dress decides again
+		}
 	}
 	var dropped []string
 	drop := func(name string) {

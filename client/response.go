@@ -14,8 +14,11 @@ import (
 type Request struct {
 	Method string
 	URL    *url.URL
-	Header http.Header // as handed to the transport, which adds Host and framing; not to be changed
+	header http.Header
 }
+
+// Header returns a copy of the fields that were sent, without Host and framing, which the transport adds.
+func (r *Request) Header() http.Header { return r.header.Clone() }
 
 // Wire is what the header said about the body before it was decompressed.
 type Wire struct {

@@ -46,7 +46,7 @@ func (b *responseBody) start(x *exchange, res *http.Response) {
 	if x.call.maxBody != 0 {
 		b.limit = max(x.call.maxBody, 0)
 	}
-	bodyless := x.method == http.MethodHead || res.Body == http.NoBody ||
+	bodyless := x.request.Method == http.MethodHead || res.Body == http.NoBody ||
 		res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
 	if bodyless {
 		b.total = 0
@@ -72,6 +72,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 }
 
 func (b *responseBody) read(p []byte) (int, error) {
+	if b.res == nil {
+		return 0, io.EOF // of a response that no call made
+	}
 	b.reading.Lock()
 	n, err := b.readLocked(p)
 	received := b.received
@@ -86,12 +89,12 @@ func (b *responseBody) read(p []byte) (int, error) {
 }
 
 func (b *responseBody) readLocked(p []byte) (int, error) {
-	if b.closed.Load() && !errors.Is(b.err, io.EOF) {
-		return 0, b.x.wrap(PhaseBody, ErrBodyClosed)
-	}
 	if b.err != nil {
 		b.clear(b.err)
 		return 0, b.err
+	}
+	if b.closed.Load() {
+		return 0, b.x.wrap(PhaseBody, ErrBodyClosed)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -123,10 +126,11 @@ func (b *responseBody) readLocked(p []byte) (int, error) {
 
 // explain turns what reading failed with into what the caller gets.
 func (b *responseBody) explain(err error) error {
+	if err == io.EOF {
+		return io.EOF
+	}
 	var limit *LimitError
 	switch {
-	case err == io.EOF:
-		return io.EOF
 	case b.closed.Load():
 		err = ErrBodyClosed
 	case errors.As(err, &limit):

@@ -55,15 +55,15 @@ func (b *retryBudget) take() bool {
 
 // allowedRetries is how often the call may be tried again.
 func (x *exchange) allowedRetries() int {
-	if x.call.retries != nil {
-		return *x.call.retries
+	if x.call.retries != 0 {
+		return max(x.call.retries, 0)
 	}
 	return x.set.Retries
 }
 
 // checkRetries refuses a call that was told to repeat a body which cannot be repeated: better now than at the second try.
 func (x *exchange) checkRetries() error {
-	if x.body != nil && x.body.once && x.call.retries != nil && *x.call.retries > 0 {
+	if x.body != nil && x.body.once && x.call.retries > 0 {
 		return ErrNotReplayable
 	}
 	return nil
@@ -71,7 +71,7 @@ func (x *exchange) checkRetries() error {
 
 // idempotent reports whether the request may be sent twice (RFC 9110 §9.2.2).
 func (x *exchange) idempotent() bool {
-	switch x.method {
+	switch x.request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete, "QUERY":
 		return true
 	}

@@ -21,7 +21,6 @@ const (
 	defaultTimeout           = 30 * time.Second
 	defaultDialTimeout       = 5 * time.Second
 	defaultTLSTimeout        = 5 * time.Second
-	defaultHeaderTimeout     = 60 * time.Second
 	defaultIdleTimeout       = 50 * time.Second
 	defaultMaxBody           = 10 << 20
 	defaultMaxResponseHeader = 64 << 10
@@ -46,6 +45,7 @@ type settings struct {
 	baseOrigin  origin
 	basePath    string // escaped, without the last slash
 	header      http.Header
+	plain       http.Header // of a call without options; nil when there is no such thing. Never changed
 	crossOrigin map[string]bool
 	credentials []originCredentials
 	toOrigins   []origin // Propagate, the origins
@@ -75,7 +75,7 @@ func newSettings(c *HTTPClient) *settings {
 	limit(&s.Timeout, defaultTimeout)
 	limit(&s.DialTimeout, defaultDialTimeout)
 	limit(&s.TLSTimeout, defaultTLSTimeout)
-	limit(&s.HeaderTimeout, defaultHeaderTimeout)
+	limit(&s.HeaderTimeout, 0)
 	limit(&s.IdleTimeout, defaultIdleTimeout)
 	limit(&s.MaxBody, defaultMaxBody)
 	limit(&s.MaxResponseHeader, defaultMaxResponseHeader)
@@ -88,7 +88,7 @@ func newSettings(c *HTTPClient) *settings {
 	if s.Concurrency <= 0 {
 		s.Concurrency = defaultConcurrency
 	}
-	for _, step := range []func() error{s.setBase, s.setHeader, s.setCredentials, s.setOrigins, s.setTransport} {
+	for _, step := range []func() error{s.setBase, s.setHeader, s.setPlain, s.setCredentials, s.setOrigins, s.setTransport} {
 		if err := step(); err != nil {
 			s.err = fmt.Errorf("%w: %w", ErrConfig, err)
 			break
@@ -241,28 +241,4 @@ func basic(user, password string) (string, error) {
 		return "", fmt.Errorf("%w: user holds a colon, or user or password a control character", ErrHeader)
 	}
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)), nil
-}
-
-// ownedHeaders are the fields that the client or its transport makes itself. Set by a caller they would be dropped in
-// silence or would break the framing.
-var ownedHeaders = map[string]bool{
-	"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "Connection": true,
-	"Keep-Alive": true, "Proxy-Connection": true, "Upgrade": true, "Http2-Settings": true,
-}
-
-// checkHeader says whether a field can be sent as it is.
-func checkHeader(name string, values ...string) error {
-	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("%w: name %q is not a token", ErrHeader, name)
-	}
-	if ownedHeaders[http.CanonicalHeaderKey(name)] {
-		return fmt.Errorf("%w: %s is set by the client itself", ErrHeader, http.CanonicalHeaderKey(name))
-	}
-	for _, v := range values {
-		if !httpguts.ValidHeaderFieldValue(v) {
-			// The value may be a secret and stays out of the text.
-			return fmt.Errorf("%w: value of %s holds a control byte", ErrHeader, name)
-		}
-	}
-	return nil
 }
