@@ -125,8 +125,11 @@ func (x *exchange) setField(name, value string, add bool) error {
 	if x.committed {
 		return ErrCommitted
 	}
+	if err := checkFraming(name, value); err != nil {
+		return err
+	}
 	if m := x.stdHeader(); m != nil {
-		if add {
+		if add && kindOf(name) == fieldOther {
 			m.Add(name, value)
 		} else {
 			m.Set(name, value)
@@ -134,6 +137,19 @@ func (x *exchange) setField(name, value string, add bool) error {
 		return nil
 	}
 	return x.putField(name, value, add)
+}
+
+// checkFraming refuses fields that would interfere with where the answer ends.
+func checkFraming(name, value string) error {
+	switch kindOf(name) {
+	case fieldFraming:
+		return ErrInvalidHeader
+	case fieldContentLength:
+		if _, err := strconv.ParseUint(value, 10, 63); err != nil {
+			return ErrInvalidHeader
+		}
+	}
+	return nil
 }
 
 func (x *exchange) putField(name, value string, add bool) error {
