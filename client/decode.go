@@ -85,11 +85,7 @@ func (d *decoder) open() error {
 	if len(d.codings) > maxCodings {
 		return fmt.Errorf("%w: more than %d codings", ErrEncoding, maxCodings)
 	}
-	br := bufioReaders.Get().(*bufio.Reader)
-	br.Reset(&d.wire)
-	d.stages = append(d.stages, stage{br, func() { br.Reset(nil); bufioReaders.Put(br) }})
-	d.out = br
-	if _, err := br.Peek(1); err != nil {
+	if _, err := d.buffer(&d.wire).Peek(1); err != nil {
 		return err // io.EOF: an empty body
 	}
 	for i := len(d.codings) - 1; i >= 0; i-- {
@@ -101,7 +97,11 @@ func (d *decoder) open() error {
 		case "zstd":
 			s, err = openZstd(d.out)
 		case "deflate":
-			s, err = openDeflate(d.out)
+			br, ok := d.out.(*bufio.Reader)
+			if !ok {
+				br = d.buffer(d.out)
+			}
+			s, err = openDeflate(br)
 		default:
 			return fmt.Errorf("%w: unknown coding %.20q", ErrEncoding, d.codings[i])
 		}
@@ -115,6 +115,15 @@ func (d *decoder) open() error {
 		d.out = s
 	}
 	return nil
+}
+
+// buffer adds a stage that reads src ahead. It has to be a stage, for data after the end of a coding may be in it.
+func (d *decoder) buffer(src io.Reader) *bufio.Reader {
+	br := bufioReaders.Get().(*bufio.Reader)
+	br.Reset(src)
+	d.stages = append(d.stages, stage{br, func() { br.Reset(nil); bufioReaders.Put(br) }})
+	d.out = br
+	return br
 }
 
 func (d *decoder) Read(p []byte) (int, error) {
@@ -213,11 +222,7 @@ func openZstd(src io.Reader) (stage, error) {
 
 // openDeflate reads zlib, which is what RFC 9110 §8.4.1.2 means by deflate, and the bare deflate data that some servers
 // send under that name.
-func openDeflate(src io.Reader) (stage, error) {
-	br, ok := src.(*bufio.Reader)
-	if !ok {
-		br = bufio.NewReader(src)
-	}
+func openDeflate(br *bufio.Reader) (stage, error) {
 	head, err := br.Peek(2)
 	if err != nil {
 		return stage{}, err

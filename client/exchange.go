@@ -173,6 +173,9 @@ func (x *exchange) attempt() error {
 	res, err := x.set.transport.RoundTrip(req)
 	if err != nil {
 		x.doubt = true
+		if x.counter.n.Load() > maxInformational {
+			err = errInformational // HTTP/2 reports its text only
+		}
 		phase, err := classify(x.ctx, err, x.set.MaxResponseHeader)
 		return x.wrap(phase, err)
 	}

@@ -13,6 +13,8 @@ import (
 // starts its header limit anew with each of them, so the hook must count, or a peer could send them for ever.
 const maxInformational = 16
 
+var errInformational = &LimitError{What: "informational responses", Limit: maxInformational}
+
 // informationalCounter is the hook and its count for the requests of one call.
 type informationalCounter struct {
 	trace httptrace.ClientTrace // never changed once made: the transport may look at it as long as a body is open
@@ -35,7 +37,7 @@ func (c *informationalCounter) release() { counters.Put(c) }
 
 func (c *informationalCounter) count(int, textproto.MIMEHeader) error {
 	if c.n.Add(1) > maxInformational {
-		return &LimitError{What: "informational responses", Limit: maxInformational}
+		return errInformational
 	}
 	return nil
 }

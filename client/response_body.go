@@ -49,7 +49,7 @@ func (b *responseBody) start(x *exchange, res *http.Response) {
 	bodyless := x.request.Method == http.MethodHead || res.Body == http.NoBody ||
 		res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
 	if bodyless {
-		b.total = 0
+		b.total, b.err = 0, io.EOF // whatever a transport hands over
 		return
 	}
 	if codings := res.Header["Content-Encoding"]; len(codings) > 0 && x.decode {

@@ -76,6 +76,7 @@ func (r *rig) routes(name string) http.Handler {
 		record(q)
 		w.Header().Set("Location", "/loop")
 		w.WriteHeader(http.StatusFound)
+		io.WriteString(w, "again")
 	})
 	mux.HandleFunc("/to", func(w http.ResponseWriter, q *http.Request) {
 		io.Copy(io.Discard, q.Body)
@@ -90,6 +91,7 @@ func (r *rig) routes(name string) http.Handler {
 			w.Header().Set("Set-Cookie", c)
 		}
 		w.WriteHeader(status)
+		io.WriteString(w, "moved")
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r.mu.Lock()
