@@ -352,15 +352,15 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 		_ = c.flushOut() // finishers take their time; the peer need not wait for them
 	}
 	x.mu.Unlock()
+	if !hijacked {
+		c.endBody(r)
+	}
 	r.runFinishers()
 
 	x.mu.Lock()
 	r.done.Store(true)
 	x.release()
 	c.current = nil
-	if !hijacked {
-		c.endBody(r)
-	}
 	r.endContext(ErrRequestDone)
 	r.cleanUpForm()
 

@@ -138,7 +138,7 @@ func (c *conversation) wantAnswer(status int, body string) answer {
 func (c *conversation) wantLine(want string) {
 	c.t.Helper()
 	got, err := c.r.ReadString('\n')
-	if err != nil || strings.TrimSuffix(got, "\r\n") != want {
+	if err != nil || strings.TrimRight(got, "\r\n") != want {
 		c.t.Fatalf("line = %q, %v, want %q", got, err, want)
 	}
 }
