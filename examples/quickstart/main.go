@@ -40,8 +40,10 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	flag.Parse()
 
-	// The first Ctrl-C ends the context, and with it the program, gently.
+	// The first Ctrl-C ends the context, and with it the program, gently; the
+	// second one kills it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	err := listenAndRun(ctx, *addr)
 	stop()
 	if err != nil {

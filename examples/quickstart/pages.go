@@ -56,7 +56,7 @@ func answerError(c *pleat.Context, err error) error {
 	if errors.As(err, &e) && e.Message != "" {
 		message = e.Message
 	}
-	if err := c.SetHeader("Cache-Control", "no-store"); err != nil {
+	if err := errors.Join(c.AddHeader("Vary", "Accept"), c.SetHeader("Cache-Control", "no-store")); err != nil {
 		return err
 	}
 	return c.Render(status, "error", struct {
