@@ -27,8 +27,6 @@ const (
 	zstdWindow = 8 << 20
 )
 
-var errWrongLength = fmt.Errorf("%w: body is not as long as declared", ErrMalformed)
-
 // decoder undoes the content codings of a body (RFC 9110 §8.4). Errors are those of the wire as they are, *LimitError,
 // or ErrEncoding.
 type decoder struct {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 )
 
@@ -49,6 +50,8 @@ var (
 	// ErrHelperBusy says that a ClientHelper was used while it was making its calls.
 	ErrHelperBusy = errors.New("calls are being made")
 )
+
+var errWrongLength = fmt.Errorf("%w: body is not as long as declared: %w", ErrMalformed, io.ErrUnexpectedEOF)
 
 // Phase says how far a call had got.
 type Phase string

@@ -127,7 +127,10 @@ func (b *responseBody) readLocked(p []byte) (int, error) {
 // explain turns what reading failed with into what the caller gets.
 func (b *responseBody) explain(err error) error {
 	if err == io.EOF {
-		return io.EOF
+		if b.total < 0 || b.received == b.total {
+			return io.EOF
+		}
+		return b.x.wrap(PhaseBody, errWrongLength) // net/http sees to that; a Transport of the caller's may not
 	}
 	var limit *LimitError
 	switch {
@@ -193,15 +196,16 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 func (b *responseBody) readAll() ([]byte, error) {
 	if n := b.total; n >= 0 && n <= presizeLimit {
 		p := make([]byte, n)
-		if n > 0 {
-			if _, err := io.ReadFull(bodyReader{b}, p); err != nil {
-				return nil, b.short(err)
-			}
+		if _, err := io.ReadFull(bodyReader{b}, p); err != nil {
+			return nil, err
 		}
 		// Read on to the end: only there does the transport see that the connection is free.
 		var rest [1]byte
-		if m, err := b.read(rest[:]); err != io.EOF || m > 0 {
-			return nil, b.short(err)
+		switch m, err := b.read(rest[:]); {
+		case m > 0:
+			return nil, b.x.wrap(PhaseBody, errWrongLength)
+		case err != io.EOF:
+			return nil, err
 		}
 		return p, nil
 	}
@@ -216,15 +220,6 @@ func (b *responseBody) readAll() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.Clone(buf.Bytes()), nil
-}
-
-// short makes sure that a body which is not as long as declared is an error. net/http sees to that; a Transport of the
-// caller's may not.
-func (b *responseBody) short(err error) error {
-	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
-		return b.x.wrap(PhaseBody, errWrongLength)
-	}
-	return err
 }
 
 // bodyReader reads without marking the body as touched.
