@@ -143,12 +143,14 @@ func (c *conversation) wantLine(want string) {
 	}
 }
 
-// wantClosed checks that nothing more comes and the connection ends in order.
+// wantClosed checks that nothing more comes and the connection ends in order,
+// and ends it from this side.
 func (c *conversation) wantClosed(why string) {
 	c.t.Helper()
 	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
 		c.t.Fatalf("%s: after the answer came %q, %v, want the end of the connection", why, clip(string(rest)), err)
 	}
+	_ = c.conn.Close()
 }
 
 // wantReset checks that the connection breaks off.
