@@ -3,15 +3,12 @@
 package pleat
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/signal"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -49,8 +46,9 @@ type Config struct {
 	CookieSecrets [][]byte
 
 	// Server configures the HTTP server that Run and Serve use: limits, timeouts,
-	// TLS, trusted proxies. Its Handler is set by the app, and its CookieSecrets
-	// and ErrorLog where they are not. nil means all defaults.
+	// TLS, trusted proxies. With a TLSConfig they serve TLS. Its Handler,
+	// CookieSecrets and ErrorLog are set by the app where they are not. nil means
+	// all defaults.
 	Server *server.HTTPServer
 	// Client makes the outbound calls of Context.Client; nil means all defaults.
 	Client *client.HTTPClient
@@ -63,8 +61,10 @@ type Config struct {
 	XML render.Codec
 
 	// ErrorHandler makes the answer for an error instead of the app's own error
-	// pages. It is called once for a request that failed, and can leave it to the
-	// app with Context.AnswerError.
+	// pages. It is called once for a request that failed and of which nothing has
+	// been sent, with the error's own header fields set already. It can leave the
+	// answer to the app with Context.AnswerError; where it answers nothing, the
+	// status is that of the error, and where it fails the app sends a few words.
 	ErrorHandler func(c *Context, err error) error
 
 	// NoSlashRedirect answers 404 where only a path with, or without, a slash at
@@ -99,6 +99,7 @@ type App struct {
 	miss     Handler // the chain for whatever has no route
 	server   *server.HTTPServer
 	keys     *server.CookieKeys
+	secrets  [][]byte // that keys were made of
 }
 
 // New makes an app. What is wrong with its configuration or its routes is
@@ -157,24 +158,19 @@ func (a *App) Start() error {
 }
 
 func (a *App) start() error {
-	var errs []error
 	table, err := a.Router.build(routeOptions{noSlashRedirect: a.config.NoSlashRedirect, noCleanRedirect: a.config.NoCleanRedirect})
-	if err != nil {
-		errs = append(errs, err)
-	} else {
-		errs = append(errs, a.composeChains(table)...)
-	}
+	errs := append([]error{err}, a.composeChains()...)
 	if a.config.Templates != nil {
 		if err := a.config.Templates.Load(); err != nil {
 			errs = append(errs, fmt.Errorf("pleat: templates: %w", err))
 		}
 	}
-	if err := a.makeKeys(); err != nil {
-		errs = append(errs, err)
+	if err := a.client.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("pleat: Config.Client: %w", err))
 	}
-	a.makeServer()
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	errs = append(errs, a.makeKeys(), a.makeServer())
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	a.pagesMu.Lock()
 	a.table = table
@@ -182,44 +178,14 @@ func (a *App) start() error {
 	return nil
 }
 
-// composeChains folds the middleware around every handler. The app's own comes
-// first in each chain, and stands around what has no route as well.
-func (a *App) composeChains(table *routeTable) (errs []error) {
-	own := a.Router.middleware
-	for _, route := range table.routes {
-		chain, err := composeSafely(route.handler, own, route.middleware)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("pleat: route %s (%s): %w", route, route.site, err))
-			continue
-		}
-		route.chain = chain
-	}
-	miss, err := composeSafely(answerMiss, own, nil)
-	if err != nil && len(table.routes) == 0 { // otherwise it is in errs already
-		errs = append(errs, fmt.Errorf("pleat: middleware of the app: %w", err))
-	}
-	a.miss = miss
-	return errs
-}
-
-// composeSafely turns the panic of a middleware that refuses its configuration
-// into an error.
-func composeSafely(h Handler, outer, inner []Middleware) (chain Handler, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			var ok bool
-			if err, ok = v.(error); !ok {
-				err = fmt.Errorf("middleware: %v", v)
-			}
-		}
-	}()
-	return compose(compose(h, inner...), outer...), nil
-}
-
+// makeKeys makes the keys of signed cookies.
 func (a *App) makeKeys() error {
 	secrets := a.config.CookieSecrets
-	if len(secrets) == 0 && a.config.Server != nil {
-		secrets = a.config.Server.CookieSecrets
+	if s := a.config.Server; s != nil && len(s.CookieSecrets) > 0 {
+		if len(secrets) > 0 && !slices.EqualFunc(secrets, s.CookieSecrets, bytes.Equal) {
+			return errors.New("pleat: Config.CookieSecrets and Config.Server.CookieSecrets differ")
+		}
+		secrets = s.CookieSecrets
 	}
 	if len(secrets) == 0 {
 		if !a.config.Development {
@@ -232,11 +198,12 @@ func (a *App) makeKeys() error {
 	if err != nil {
 		return fmt.Errorf("pleat: CookieSecrets: %w", err)
 	}
-	a.keys = keys
+	a.keys, a.secrets = keys, secrets
 	return nil
 }
 
-func (a *App) makeServer() {
+// makeServer completes the server's configuration.
+func (a *App) makeServer() error {
 	a.server = a.config.Server
 	if a.server == nil {
 		a.server = &server.HTTPServer{}
@@ -247,6 +214,15 @@ func (a *App) makeServer() {
 	if a.server.ErrorLog == nil {
 		a.server.ErrorLog = &a.log
 	}
+	if len(a.server.CookieSecrets) == 0 {
+		a.server.CookieSecrets = a.secrets
+	}
+	if p := a.server.XHeaders; p != nil {
+		if err := p.Validate(); err != nil {
+			return fmt.Errorf("pleat: Config.Server.XHeaders: %w", err)
+		}
+	}
+	return nil
 }
 
 // URL builds the path and query of a URL to a named route. The arguments are the
@@ -264,94 +240,8 @@ func (a *App) URL(name string, args ...any) (string, error) {
 func (a *App) ServeRequest(r *server.HTTPRequest) {
 	if err := a.Start(); err != nil {
 		a.log.Error().Err(err).Msg("pleat: the app cannot start")
-		_ = r.SendError(err)
+		_ = r.SendError(NewError(http.StatusInternalServerError, ""))
 		return
 	}
 	a.serve(r)
-}
-
-// ServeHTTP answers a request of net/http's server. Bodies have the limit of the
-// configured server.
-func (a *App) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r, finish := server.FromHTTP(w, q)
-	defer finish()
-	limit := int64(defaultBodyLimit)
-	if s := a.config.Server; s != nil && s.MaxRequest != 0 {
-		limit = s.MaxRequest
-	}
-	r.SetBodyLimit(limit)
-	a.ServeRequest(r)
-}
-
-const defaultBodyLimit = 10 << 20
-
-// Serve answers requests on connections that l accepts until Shutdown, whereupon
-// it returns server.ErrServerClosed.
-func (a *App) Serve(l net.Listener) error {
-	if err := a.Start(); err != nil {
-		_ = l.Close()
-		return err
-	}
-	return a.server.Serve(l)
-}
-
-// Shutdown ends Serve and Run gently, as server.HTTPServer.Shutdown does.
-func (a *App) Shutdown(ctx context.Context) error {
-	if err := a.Start(); err != nil {
-		return err
-	}
-	return a.server.Shutdown(ctx)
-}
-
-// Run serves an address (in one of the forms of server.HTTPServer.ListenAndServe)
-// until the process gets SIGINT or SIGTERM. Then it stops accepting, waits up to
-// ShutdownTimeout until what was accepted is answered, and returns nil. A second
-// signal ends it at once.
-func (a *App) Run(addr string) error {
-	if err := a.Start(); err != nil {
-		return err
-	}
-	l, err := server.Listen(addr, "80")
-	if err != nil {
-		return err
-	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
-	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(l) }()
-	a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
-	select {
-	case err := <-served:
-		return err
-	case s := <-signals:
-		a.log.Info().Stringer("signal", s).Msg("pleat: ending")
-	}
-	return a.end(signals)
-}
-
-// end is the graceful end of Run.
-func (a *App) end(signals <-chan os.Signal) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	timeout := a.config.ShutdownTimeout
-	if timeout == 0 {
-		timeout = 15 * time.Second
-	}
-	if timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
-	done := make(chan error, 1)
-	go func() { done <- a.server.Shutdown(ctx) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			a.log.Warn().Err(err).Msg("pleat: requests were cut")
-		}
-		return err
-	case <-signals:
-		return a.server.Close()
-	}
 }

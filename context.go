@@ -4,6 +4,8 @@ package pleat
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -27,17 +29,19 @@ type Context struct {
 	req       *server.HTTPRequest
 	route     *Route
 	params    httprouter.Params
-	path      string      // canonical, escaped
-	unmatched *resolution // why there is no route
-	err       error       // what the chain returned
-	abort     bool        // the connection is to be cut
+	path      string          // canonical, escaped
+	unmatched *resolution     // why there is no route
+	ctx       context.Context // what the Context speaks for; nil means that of req
+	first     *Context        // the one that the app made for the request; nil means this one
+	abort     bool            // of the first: the connection is to be cut
 
 	mu        sync.Mutex
-	ctx       context.Context    // set by SetContext; guarded by mu
-	id        string             // guarded by mu
-	values    []value            // guarded by mu
 	client    *client.HTTPClient // guarded by mu
-	finishers []func(*Context)   // guarded by mu
+	id        string             // of the first, guarded by its mu, as the following
+	values    []value
+	finishers []func(*Context)
+	err       error // what the chain returned
+	body      *readBody
 }
 
 var _ context.Context = (*Context)(nil)
@@ -46,7 +50,8 @@ var _ context.Context = (*Context)(nil)
 // they belong to.
 type contextSlab struct{ contexts []Context }
 
-const slabSize = 12
+// slabSize contexts fill one of the allocator's size classes.
+const slabSize = 11
 
 var contextSlabs = sync.Pool{New: func() any { return new(contextSlab) }}
 
@@ -62,6 +67,22 @@ func allocContext() *Context {
 	return c
 }
 
+// shared is the Context that keeps what all Contexts of a request have in common.
+func (c *Context) shared() *Context {
+	if c.first != nil {
+		return c.first
+	}
+	return c
+}
+
+// derive returns a Context for the same request that shares all that is shared.
+func (c *Context) derive() *Context {
+	return &Context{
+		app: c.app, req: c.req, route: c.route, params: c.params, path: c.path, unmatched: c.unmatched,
+		ctx: c.ctx, first: c.shared(),
+	}
+}
+
 // App is the app that serves the request.
 func (c *Context) App() *App { return c.app }
 
@@ -73,12 +94,24 @@ func (c *Context) Route() *Route { return c.route }
 
 // Failure is the error that the chain returned, nil until it has returned and
 // when it succeeded. It is for functions given to OnFinish.
-func (c *Context) Failure() error { return c.err }
+func (c *Context) Failure() error {
+	c = c.shared()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *Context) setFailure(err error) {
+	c.mu.Lock()
+	c.err = err
+	c.mu.Unlock()
+}
 
 // OnFinish has f called when the answer has been made, error answers included,
 // whatever the chain did: last registered first. The status is final then. It is
 // meant for logs and metrics. A panic in f is logged.
 func (c *Context) OnFinish(f func(*Context)) {
+	c = c.shared()
 	c.mu.Lock()
 	c.finishers = append(c.finishers, f)
 	c.mu.Unlock()
@@ -95,38 +128,38 @@ func (c *Context) runFinishers() {
 		f := c.finishers[n-1]
 		c.finishers = c.finishers[:n-1]
 		c.mu.Unlock()
-		if err := Call(func(c *Context) error { f(c); return nil }, c); err != nil {
-			c.Log().Error().Err(err).Msg("pleat: a function given to OnFinish failed")
+		if err := c.guard(func(c *Context) error { f(c); return nil }); err != nil && !errors.Is(err, http.ErrAbortHandler) {
+			c.logPanic(err, "pleat: a function given to OnFinish failed")
 		}
 	}
 }
 
 // ---- context.Context
 
-// inner is the context that c speaks for.
-func (c *Context) inner() context.Context {
-	c.mu.Lock()
-	ctx := c.ctx
-	c.mu.Unlock()
-	if ctx != nil {
-		return ctx
+// WithContext returns a Context for the rest of the chain that speaks for ctx:
+// its deadline, its cancellation, its values. ctx is derived from c, or else the
+// rest of the chain will not notice the end of the request. All that is not ctx's
+// is shared with c: request, answer, typed values, id. A middleware that bounds
+// time:
+//
+//	ctx, cancel := context.WithTimeout(c, time.Second)
+//	defer cancel()
+//	return next(c.WithContext(ctx))
+func (c *Context) WithContext(ctx context.Context) *Context {
+	if ctx == nil {
+		panic("pleat: nil context")
 	}
-	return c.req.Context()
+	d := c.derive()
+	d.ctx = ctx
+	return d
 }
 
-// SetContext makes c speak for ctx from now on: a context derived from c, with a
-// deadline, say. It returns a function that puts back what was there before, for
-// middleware to call when the rest of the chain has returned.
-func (c *Context) SetContext(ctx context.Context) (restore func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before := c.ctx
-	c.ctx = ctx
-	return func() {
-		c.mu.Lock()
-		c.ctx = before
-		c.mu.Unlock()
+// inner is the context that c speaks for.
+func (c *Context) inner() context.Context {
+	if c.ctx != nil {
+		return c.ctx
 	}
+	return c.req.Context()
 }
 
 // Deadline is when the context ends by itself, if it does.
@@ -145,14 +178,9 @@ func (c *Context) Value(key any) any {
 	if key == (contextKey{}) {
 		return c
 	}
-	c.mu.Lock()
-	for i := range c.values {
-		if c.values[i].key == key {
-			defer c.mu.Unlock()
-			return c.values[i].value
-		}
+	if v, ok := c.shared().lookup(key); ok {
+		return v
 	}
-	c.mu.Unlock()
 	return c.inner().Value(key)
 }
 
@@ -163,20 +191,6 @@ type contextKey struct{}
 func FromContext(ctx context.Context) *Context {
 	c, _ := ctx.Value(contextKey{}).(*Context)
 	return c
-}
-
-// derived gives the Context under it when asked for one, whatever the contexts
-// between them say.
-type derived struct {
-	context.Context
-	c *Context
-}
-
-func (d derived) Value(key any) any {
-	if key == (contextKey{}) {
-		return d.c
-	}
-	return d.Context.Value(key)
 }
 
 // ---- typed values
@@ -198,6 +212,7 @@ func (k *Key[T]) String() string { return k.name }
 
 // Set keeps v on c under the key, replacing what was there.
 func (k *Key[T]) Set(c *Context, v T) {
+	c = c.shared()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.values {
@@ -211,13 +226,18 @@ func (k *Key[T]) Set(c *Context, v T) {
 
 // Get is the value under the key; false when none was set.
 func (k *Key[T]) Get(c *Context) (v T, ok bool) {
+	found, ok := c.shared().lookup(k)
+	v, _ = found.(T) // a nil of an interface type is no T
+	return v, ok
+}
+
+func (c *Context) lookup(key any) (any, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.values {
-		if c.values[i].key == any(k) {
-			v, ok = c.values[i].value.(T)
-			return v, ok
+		if c.values[i].key == key {
+			return c.values[i].value, true
 		}
 	}
-	return v, false
+	return nil, false
 }

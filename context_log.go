@@ -42,12 +42,25 @@ func (l Log) Logger() zerolog.Logger { return l.log.With().Str("request_id", l.i
 func (l Log) with(e *zerolog.Event) *zerolog.Event { return e.Str("request_id", l.id) }
 
 // RequestID identifies this request in logs and upstream calls: what
-// SetRequestID gave, or a random id made when it is first asked for.
+// SetRequestID gave, that of the app this one is mounted in, or a random id made
+// when it is first asked for.
 func (c *Context) RequestID() string {
+	c = c.shared()
+	c.mu.Lock()
+	id := c.id
+	c.mu.Unlock()
+	if id != "" {
+		return id
+	}
+	if outer := FromContext(c.req.Context()); outer != nil {
+		id = outer.RequestID()
+	} else {
+		id = NewRequestID()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.id == "" {
-		c.id = NewRequestID()
+		c.id = id
 	}
 	return c.id
 }
@@ -55,6 +68,7 @@ func (c *Context) RequestID() string {
 // SetRequestID gives the request an id. It is meant for middleware that runs
 // before anybody uses the id.
 func (c *Context) SetRequestID(id string) {
+	c = c.shared()
 	c.mu.Lock()
 	c.id = id
 	c.mu.Unlock()
@@ -75,10 +89,6 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// panicText is what a log may say about a recovered value.
-func panicText(v any) string {
-	if err, ok := v.(error); ok {
-		return err.Error()
-	}
-	return fmt.Sprint(v)
-}
+// panicText is what a log may say about a recovered value; fmt survives values
+// whose own methods panic.
+func panicText(v any) string { return fmt.Sprint(v) }

@@ -4,7 +4,6 @@ package pleat
 
 import (
 	"errors"
-	"fmt"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -97,11 +96,33 @@ func (c *Context) Form(name string) string {
 
 // FormValues is the form in the body: urlencoded or multipart. Errors carry the
 // status of their answer (400, 413, 408).
-func (c *Context) FormValues() (url.Values, error) { return c.req.Form() }
+func (c *Context) FormValues() (url.Values, error) {
+	q, err := c.formOfBody()
+	if q == nil {
+		return c.req.Form()
+	}
+	return q.PostForm, err
+}
 
-// FormFile is the first file of that name in a multipart form,
-// http.ErrMissingFile when there is none.
-func (c *Context) FormFile(name string) (*multipart.FileHeader, error) { return c.req.File(name) }
+// FormFile is the first file of that name in a multipart form. When there is none
+// the error is a 400 and, for errors.Is, http.ErrMissingFile.
+func (c *Context) FormFile(name string) (*multipart.FileHeader, error) {
+	q, err := c.formOfBody()
+	var file *multipart.FileHeader
+	switch {
+	case q == nil:
+		file, err = c.req.File(name)
+	case err == nil:
+		if q.MultipartForm != nil && len(q.MultipartForm.File[name]) > 0 {
+			return q.MultipartForm.File[name][0], nil
+		}
+		err = http.ErrMissingFile
+	}
+	if err == http.ErrMissingFile {
+		err = NewError(http.StatusBadRequest, "the form has no file "+strconv.Quote(name)).WithCause(err)
+	}
+	return file, err
+}
 
 // Header is the first value of a request field, "" when absent.
 func (c *Context) Header(name string) string { return c.req.Header().Get(name) }
@@ -109,10 +130,6 @@ func (c *Context) Header(name string) string { return c.req.Header().Get(name) }
 // RemoteIP is the address of the client: that of the connection, unless a
 // trusted proxy named another.
 func (c *Context) RemoteIP() netip.Addr { return c.req.RemoteIP() }
-
-// Body is the whole content of the request, up to its limit. The slice is the
-// caller's.
-func (c *Context) Body() ([]byte, error) { return c.req.Body() }
 
 // Bind decodes the content into what into points to, by its type: JSON
 // (application/json and +json) or XML. Other types are a 415, content that does
@@ -130,18 +147,18 @@ func (c *Context) Bind(into any) error {
 	default:
 		return NewError(http.StatusUnsupportedMediaType, "want JSON or XML")
 	}
-	body, err := c.req.Body()
+	body, err := c.Body()
 	if err != nil {
-		return fmt.Errorf("pleat: reading the body: %w", err)
+		return err
 	}
 	return codec.Decode(body, into)
 }
 
 // BindJSON is Bind for JSON, whatever the Content-Type says.
 func (c *Context) BindJSON(into any) error {
-	body, err := c.req.Body()
+	body, err := c.Body()
 	if err != nil {
-		return fmt.Errorf("pleat: reading the body: %w", err)
+		return err
 	}
 	return c.app.json.Decode(body, into)
 }

@@ -90,7 +90,7 @@ func (c *Context) Render(status int, page string, data any) error {
 // text. A client that accepts none of them gets a 406. HTML is never chosen: it
 // has to be written on purpose.
 func (c *Context) Negotiate(status int, v any) error {
-	if err := c.AddHeader("Vary", "Accept"); err != nil {
+	if err := c.addVary("Accept"); err != nil {
 		return err
 	}
 	switch render.Negotiate(c.accept(), render.ContentTypeJSON, render.ContentTypeXML, render.ContentTypeText) {
@@ -104,20 +104,37 @@ func (c *Context) Negotiate(status int, v any) error {
 	return NewError(http.StatusNotAcceptable, "JSON, XML and text are to be had")
 }
 
+// addVary tells caches that the answer depends on a request field, once.
+func (c *Context) addVary(field string) error {
+	if c.req.ResponseHeader("Vary") != "" {
+		for _, line := range c.req.ResponseHeaders().Values("Vary") {
+			for name := range strings.SplitSeq(line, ",") {
+				if name = strings.Trim(name, " \t"); strings.EqualFold(name, field) || name == "*" {
+					return nil
+				}
+			}
+		}
+	}
+	return c.AddHeader("Vary", field)
+}
+
 func (c *Context) accept() string { return strings.Join(c.req.Header().Values("Accept"), ", ") }
 
-// Stream answers with what src has, as it comes. Once some of it has been sent an
-// error can only cut the connection, so that the client does not take a part for
-// the whole.
+// Stream answers with what src has. It is sent in pieces of 16 KiB; for what has
+// to arrive at once use Write and Flush. If src fails before the first piece the
+// answer is that of the error; later it can only cut the connection, so that the
+// client does not take a part for the whole. A Content-Length that was set before
+// holds, and so does the Content-Type where contentType is empty.
 func (c *Context) Stream(status int, contentType string, src io.Reader) error {
-	if err := c.req.ResetResponse(); err != nil {
+	if contentType == "" {
+		contentType = c.req.ResponseHeader("Content-Type")
+	}
+	length := c.req.ResponseHeader("Content-Length")
+	if err := c.req.SendResponse(status, contentType, nil); err != nil {
 		return err
 	}
-	if err := c.req.SetStatus(status); err != nil {
-		return err
-	}
-	if contentType != "" {
-		if err := c.req.SetHeader("Content-Type", contentType); err != nil {
+	if length != "" {
+		if err := c.req.SetHeader("Content-Length", length); err != nil {
 			return err
 		}
 	}
@@ -180,10 +197,10 @@ func (c *Context) redirect(status int, location string) error {
 	default:
 		return fmt.Errorf("pleat: %d is no status of a redirect", status)
 	}
-	if err := c.req.SendResponse(status, "", nil); err != nil {
+	if err := c.req.SetHeader("Location", location); err != nil {
 		return err
 	}
-	return c.req.SetHeader("Location", location)
+	return c.req.SendResponse(status, "", nil)
 }
 
 // isLocal accepts paths that every client resolves to the same host. Browsers
@@ -200,8 +217,12 @@ func isLocal(path string) bool {
 	return true
 }
 
-// ResponseStatus is the status that will be or was sent; 200 where none was set.
+// ResponseStatus is the status that will be or was sent: 200 where none was set,
+// 101 where the connection was taken over.
 func (c *Context) ResponseStatus() int {
+	if c.req.Hijacked() {
+		return http.StatusSwitchingProtocols
+	}
 	if status := c.req.Status(); status != 0 {
 		return status
 	}

@@ -3,9 +3,13 @@
 package pleat
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"runtime/debug"
+
+	"github.com/rs/zerolog"
 
 	"github.com/pleat-go/pleat/server"
 )
@@ -25,16 +29,30 @@ func (a *App) serve(r *server.HTTPRequest) {
 		miss := found // found itself stays on the stack
 		c.unmatched = &miss
 	}
-	c.err = c.runChain(chain)
-	if c.err != nil && !r.Hijacked() {
-		a.fail(c)
-	}
-	if len(c.finishers) > 0 {
-		c.runFinishers()
-	}
+	a.run(c, chain)
 	if c.abort {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+var errGoexit = errors.New("pleat: the handler ended its goroutine")
+
+// run calls the chain and does what has to be done when it is through, also when
+// it ends by runtime.Goexit, which cannot be stopped.
+func (a *App) run(c *Context, chain Handler) {
+	through := false
+	defer func() {
+		if !through {
+			c.setFailure(errGoexit)
+			a.logFailure(c, errGoexit, http.StatusInternalServerError)
+			c.runFinishers()
+		}
+	}()
+	if err := c.guard(chain); err != nil {
+		a.fail(c, err)
+	}
+	through = true
+	c.runFinishers()
 }
 
 // PanicError is a panic of a handler, caught and turned into an error.
@@ -43,6 +61,7 @@ type PanicError struct {
 	Stack []byte // where
 }
 
+// Error is the value of the panic, for the log.
 func (e *PanicError) Error() string { return "pleat: handler panicked: " + panicText(e.Value) }
 
 // Unwrap gives the value of the panic if it is an error.
@@ -70,16 +89,19 @@ func Call(h Handler, c *Context) (err error) {
 	return h(c)
 }
 
-// runChain is the last guard around a chain. http.ErrAbortHandler gets through
-// only after the finishers have run.
-func (c *Context) runChain(chain Handler) (err error) {
+// guard is Call for functions behind which there is nothing but the server. A
+// panic with http.ErrAbortHandler, or that error returned, is remembered, to be
+// raised again when all else has been done.
+func (c *Context) guard(h Handler) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.abort = true // Call lets nothing else through
-			err = http.ErrAbortHandler
+			err = http.ErrAbortHandler // Call lets nothing else through
+		}
+		if err != nil && errors.Is(err, http.ErrAbortHandler) {
+			c.abort = true
 		}
 	}()
-	return Call(chain, c)
+	return Call(h, c)
 }
 
 // answerMiss is the handler for whatever has no route; the app's middleware is
@@ -104,54 +126,118 @@ func answerMiss(c *Context) error {
 }
 
 // fail makes the one error answer of a request, and logs what went wrong.
-func (a *App) fail(c *Context) {
+func (a *App) fail(c *Context, err error) {
+	if !c.abort {
+		err = c.withCause(err)
+	}
+	c.setFailure(err)
 	if c.abort {
 		return
 	}
-	status := StatusOf(c.err)
-	a.logFailure(c, status)
+	status := StatusOf(err)
+	a.logFailure(c, err, status)
+	if c.req.Hijacked() {
+		return // whoever has the connection has to answer, or to close it
+	}
 	if c.req.Committed() {
 		// Part of an answer is out: only the end of the connection can tell the
 		// client that it is not whole.
 		c.abort = true
 		return
 	}
+	failure := c.guard(func(c *Context) error { return a.answer(c, err, status) })
+	if failure == nil || c.abort {
+		return
+	}
+	c.logPanic(failure, "pleat: the error handler failed")
+	if c.req.SendError(NewError(status, "")) != nil {
+		c.abort = !c.req.Hijacked()
+	}
+}
+
+// answer has the error handler answer err.
+func (a *App) answer(c *Context, err error, status int) error {
+	if err := c.req.ResetResponse(); err != nil {
+		return err
+	}
+	if err := c.addErrorHeader(err); err != nil {
+		return err
+	}
 	handler := a.config.ErrorHandler
 	if handler == nil {
-		handler = (*Context).AnswerError
+		return c.AnswerError(err)
 	}
-	err := Call(func(c *Context) error {
-		if err := c.req.ResetResponse(); err != nil {
-			return err
-		}
-		return handler(c, c.err)
-	}, c)
-	if err == nil {
-		return
+	if err := handler(c, err); err != nil {
+		return err
 	}
-	c.Log().Error().Err(err).Msg("pleat: the error handler failed")
-	if errors.Is(c.req.ResetResponse(), server.ErrCommitted) {
-		c.abort = true
-		return
+	if c.req.Status() == 0 && !c.req.Committed() {
+		return c.req.SetStatus(status) // a failure does not become a success by default
 	}
-	_ = c.req.SendError(c.err)
+	return nil
 }
+
+// withCause adds to an error why it came about where the error does not say so
+// itself: what failed because the client has gone, or because the server ends, is
+// no failure of the app.
+func (c *Context) withCause(err error) error {
+	if errors.Is(err, server.ErrClientGone) || errors.Is(err, server.ErrServerDraining) {
+		return err
+	}
+	if c.unwritable(err) {
+		return &causedError{err, server.ErrClientGone}
+	}
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	ctx := c.req.Context()
+	if ctx.Err() == nil {
+		return err // somebody else's context
+	}
+	cause := context.Cause(ctx)
+	if cause == context.Canceled {
+		cause = server.ErrClientGone // net/http gives no cause
+	}
+	return &causedError{err, cause}
+}
+
+// unwritable reports whether err is that of a write to the client.
+func (c *Context) unwritable(err error) bool {
+	_, failed := c.req.Write(nil)
+	return failed != nil && errors.Is(err, failed) && !c.req.Hijacked() &&
+		!errors.Is(failed, io.ErrUnexpectedEOF) // a file that shrank while it was sent
+}
+
+// causedError is an error with what brought it about.
+type causedError struct{ err, cause error }
+
+func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // logFailure writes what clients are not told. Errors that are the client's own
 // doing are left to the access log.
-func (a *App) logFailure(c *Context, status int) {
+func (a *App) logFailure(c *Context, err error, status int) {
 	if status < http.StatusInternalServerError {
 		return
 	}
-	event := c.Log().Error().Err(c.err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))
+	event := c.Log().Error().Err(err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))
 	if c.route != nil {
 		event = event.Str("route", c.route.pattern)
 	}
+	withStack(event, err).Msg("pleat: request failed")
+}
+
+// logPanic logs an error of a function that nobody is told about, with the stack
+// if it panicked.
+func (c *Context) logPanic(err error, message string) {
+	withStack(c.Log().Error().Err(err), err).Msg(message)
+}
+
+func withStack(event *zerolog.Event, err error) *zerolog.Event {
 	var p *PanicError
-	if errors.As(c.err, &p) {
+	if errors.As(err, &p) {
 		event = event.Bytes("stack", p.Stack)
 	}
-	event.Msg("pleat: request failed")
+	return event
 }
 
 // clip bounds what the log takes of text that comes from outside.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,15 +30,8 @@ type Problem struct {
 // shown in development only.
 func (c *Context) AnswerError(err error) error {
 	status := StatusOf(err)
-	var e *HTTPError
-	if errors.As(err, &e) {
-		for name, values := range e.Header {
-			for _, v := range values {
-				if err := c.AddHeader(name, v); err != nil {
-					return err
-				}
-			}
-		}
+	if err := c.addErrorHeader(err); err != nil {
+		return err
 	}
 	if page := c.app.pages[status]; page != nil {
 		if err := c.req.SetStatus(status); err != nil {
@@ -50,6 +44,27 @@ func (c *Context) AnswerError(err error) error {
 		p.Cause = causeOf(err)
 	}
 	return c.sendProblem(p)
+}
+
+// addErrorHeader sends along the fields that an error has for its answer, but
+// none twice.
+func (c *Context) addErrorHeader(err error) error {
+	e := answerOf(err)
+	if e == nil || len(e.Header) == 0 {
+		return nil
+	}
+	present := c.req.ResponseHeaders()
+	for name, values := range e.Header {
+		for _, v := range values {
+			if slices.Contains(present.Values(name), v) {
+				continue
+			}
+			if err := c.AddHeader(name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func titleOf(status int) string {
@@ -73,7 +88,7 @@ func causeOf(err error) string {
 }
 
 func (c *Context) sendProblem(p Problem) error {
-	if err := c.AddHeader("Vary", "Accept"); err != nil {
+	if err := c.addVary("Accept"); err != nil {
 		return err
 	}
 	// An error page must not outlive the error.

@@ -83,7 +83,9 @@ type StatusCoder interface {
 // StatusOf is the status that an error is answered with. In this order:
 //
 //  1. the first StatusCoder in its chain, if its code is 400 to 599
-//  2. 400 for input that could not be decoded (*render.DecodeError)
+//  2. 400 for input that could not be decoded (*render.DecodeError) and for a
+//     signed cookie that is absent, expired or not ours; 413 for an
+//     *http.MaxBytesError
 //  3. 499 when the client has gone: nobody reads it but the log; 503 when the
 //     server is draining
 //  4. 504 for an outbound call that took too long, 502 for one that failed
@@ -93,14 +95,17 @@ type StatusCoder interface {
 func StatusOf(err error) int {
 	var coder StatusCoder
 	var decode *render.DecodeError
+	var tooLarge *http.MaxBytesError
 	var upstream *client.Error
 	switch {
 	case err == nil:
 		return http.StatusOK
 	case errors.As(err, &coder) && coder.StatusCode() >= 400 && coder.StatusCode() <= 599:
 		return coder.StatusCode()
-	case errors.As(err, &decode):
+	case errors.As(err, &decode), isCookieFault(err):
 		return http.StatusBadRequest
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, server.ErrClientGone):
 		return statusClientGone
 	case errors.Is(err, server.ErrServerDraining):
@@ -116,13 +121,28 @@ func StatusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
+// isCookieFault reports what anybody can bring about with a cookie.
+func isCookieFault(err error) bool {
+	return errors.Is(err, server.ErrNoCookie) || errors.Is(err, server.ErrCookieExpired) || errors.Is(err, server.ErrCookieTampered)
+}
+
 // statusClientGone is nginx's number for a client that did not wait.
 const statusClientGone = 499
 
+// answerOf is the HTTPError that decides the answer for err, nil when something
+// else does: what is wrapped in it has no say.
+func answerOf(err error) *HTTPError {
+	var coder StatusCoder
+	if !errors.As(err, &coder) {
+		return nil
+	}
+	e, _ := coder.(*HTTPError)
+	return e
+}
+
 // messageOf is what the client may read about an error.
 func messageOf(err error, status int) string {
-	var e *HTTPError
-	if errors.As(err, &e) && e.Message != "" {
+	if e := answerOf(err); e != nil {
 		return e.Message
 	}
 	var decode *render.DecodeError
@@ -133,7 +153,7 @@ func messageOf(err error, status int) string {
 		return decode.Reason
 	}
 	var protocol *server.ProtocolError
-	if errors.As(err, &protocol) {
+	if errors.As(err, &protocol) && status == protocol.Status {
 		return protocol.Reason
 	}
 	return ""

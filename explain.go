@@ -4,34 +4,37 @@ package pleat
 
 import (
 	"fmt"
+	"path"
 	"reflect"
 	"runtime"
 	"strings"
 )
 
-// Explain says in a few lines of text what the app would do with a request: the
-// route, its params, and the chain of middleware in the order it runs. It is for
-// people; the app must be able to start.
-func (a *App) Explain(method, path string) string {
+// Explain says in a few lines of text what the app would do with a request for a
+// target (an escaped path, with or without a query): the route, its params, and
+// the chain of middleware in the order it runs. It is for people; the app must be
+// able to start.
+func (a *App) Explain(method, target string) string {
 	if err := a.Start(); err != nil {
 		return err.Error() + "\n"
 	}
 	var b strings.Builder
-	found := a.table.resolve(method, path, "")
+	escaped, query, _ := strings.Cut(target, "?")
+	found := a.table.resolve(method, escaped, query)
 	chain := a.Router.middleware
 	switch found.kind {
 	case routeFound:
-		fmt.Fprintf(&b, "%s %s → %s (%s)\n", method, path, found.route, found.route.site)
+		fmt.Fprintf(&b, "%s %s → %s (%s)\n", method, target, found.route, found.route.site)
 		for _, p := range found.params {
 			fmt.Fprintf(&b, "  %s = %q\n", p.Key, p.Value)
 		}
 		chain = append(chain[:len(chain):len(chain)], found.route.middleware...)
 	case redirected:
-		fmt.Fprintf(&b, "%s %s → %d to %s\n", method, path, found.status, found.location)
+		fmt.Fprintf(&b, "%s %s → %d to %s\n", method, target, found.status, found.location)
 	case optionsAnswered, methodNotAllowed:
-		fmt.Fprintf(&b, "%s %s → %d, Allow: %s\n", method, path, found.status, found.allow)
+		fmt.Fprintf(&b, "%s %s → %d, Allow: %s\n", method, target, found.status, found.allow)
 	default:
-		fmt.Fprintf(&b, "%s %s → %d\n", method, path, found.status)
+		fmt.Fprintf(&b, "%s %s → %d\n", method, target, found.status)
 	}
 	for _, mw := range chain {
 		fmt.Fprintf(&b, "  %s\n", functionName(mw))
@@ -43,14 +46,30 @@ func (a *App) Explain(method, path string) string {
 }
 
 // functionName is the name of a function for people: that of the package and the
-// function it was made in.
+// function it was made in, and where its text is. Where the compiler inlined a
+// function that makes others, the name begins with that of its caller.
 func functionName(f any) string {
 	fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
 	if fn == nil {
 		return "?"
 	}
 	name := fn.Name()
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	name, _, _ = strings.Cut(name, ".func")
-	return strings.TrimSuffix(name, "-fm")
+	name = strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], "-fm")
+	file, line := fn.FileLine(fn.Entry())
+	return fmt.Sprintf("%s (%s:%d)", withoutLiterals(name), path.Base(file), line)
+}
+
+// withoutLiterals cuts what the compiler adds to the names of function literals:
+// "f.func1", "f.func1.2", "f.init.func3".
+func withoutLiterals(name string) string {
+	for at := 0; ; {
+		i := strings.Index(name[at:], ".func")
+		if i < 0 {
+			return name
+		}
+		at += i + len(".func")
+		if at < len(name) && name[at] >= '0' && name[at] <= '9' {
+			return name[:at-len(".func")]
+		}
+	}
 }

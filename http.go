@@ -3,12 +3,9 @@
 package pleat
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/pleat-go/pleat/server"
 )
 
 // WrapHTTP makes a handler of one written for net/http. Its request's context is
@@ -29,115 +26,69 @@ func (c *Context) stdRequest() *http.Request {
 	if c.route != nil {
 		q.Pattern = c.route.pattern
 	}
+	if b := c.bodyRead(); b != nil {
+		q.Body = b.reader()
+	}
 	return q
 }
 
 // MountHTTP hands everything below a prefix to a net/http handler, with the
 // prefix taken off the path as http.StripPrefix does: a ServeMux, a file server,
-// another app. The prefix is the handler's "/".
+// another app. The prefix is the handler's "/". What it knows nothing of is the
+// prefix: a redirect of its own to a path lacks it.
 func (a *App) MountHTTP(prefix string, h http.Handler, mw ...Middleware) *Route {
-	prefix = strings.TrimSuffix(prefix, "/")
-	return a.Any(prefix+"/*path", func(c *Context) error {
-		q := c.stdRequest()
-		tail := c.route.parsed.escapedTail(c.path)
-		u := *q.URL
-		u.Path, u.RawPath = tail, ""
-		if plain, err := url.PathUnescape(tail); err == nil {
-			u.Path, u.RawPath = plain, tail
-		}
-		q.URL = &u
-		h.ServeHTTP(c.req.ResponseWriter(), q)
-		return nil
-	}, mw...)
-}
-
-// WrapMiddleware makes a middleware of one written for net/http. What it does to
-// the response writer and to the request (its context, URL, header, body) holds
-// for the rest of the chain. If it does not call its next handler, the chain ends
-// there. An error returned further down goes past it to the app.
-func WrapMiddleware(mw func(http.Handler) http.Handler) Middleware {
-	return func(next Handler) Handler {
-		h := mw(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			pass, ok := q.Context().Value(passKey{}).(*pass)
-			if !ok {
-				panic("pleat: a wrapped middleware replaced the request's context by one that does not descend from it")
-			}
-			pass.err = pass.run(next, w, q)
-		}))
-		return func(c *Context) error {
-			p := &pass{c: c, given: c.stdRequest()}
-			p.given = p.given.WithContext(context.WithValue(c, passKey{}, p))
-			h.ServeHTTP(c.req.ResponseWriter(), p.given)
-			return p.err
+	var handler Handler
+	if h != nil {
+		handler = func(c *Context) error {
+			q := c.stdRequest()
+			q.URL = belowPrefix(q.URL, c.route.parsed.escapedTail(c.path))
+			h.ServeHTTP(c.req.ResponseWriter(), q)
+			return nil
 		}
 	}
+	return a.Any(strings.TrimSuffix(prefix, "/")+"/*path", handler, mw...)
 }
 
-type passKey struct{}
-
-// pass is one passage through a wrapped middleware.
-type pass struct {
-	c     *Context
-	given *http.Request
-	err   error
+// belowPrefix is u with another path, which is escaped.
+func belowPrefix(u *url.URL, escaped string) *url.URL {
+	v := *u
+	v.Path, v.RawPath = escaped, ""
+	if plain, err := url.PathUnescape(escaped); err == nil {
+		v.Path, v.RawPath = plain, escaped
+	}
+	return &v
 }
 
-// run goes on with the chain behind the middleware. Where nothing but the context
-// is new the chain sees the same Context; otherwise it gets one of its own, which
-// writes to the middleware's writer.
-func (p *pass) run(next Handler, w http.ResponseWriter, q *http.Request) error {
-	c := p.c
-	ctx := derived{q.Context(), c}
-	if w == c.req.ResponseWriter() && sameRequest(p.given, q) {
-		if q.Context() == p.given.Context() {
-			return next(c)
+// ServeHTTP answers a request of net/http's server. Limit of bodies and trusted
+// proxies are those of the configured server. An app that is mounted in another
+// has the request's id and the client's address from that.
+func (a *App) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	r, gate, finish := fromHTTP(w, q)
+	returned := false
+	defer func() {
+		if !returned { // what is left of an answer that was given up must not look whole
+			gate.shut.Store(true)
 		}
-		defer c.SetContext(ctx)()
-		return next(c)
-	}
-	req, finish := server.FromHTTP(w, q.WithContext(ctx))
-	if keys := c.req.CookieKeys(); keys != nil {
-		req.SetCookieKeys(keys)
-	}
-	req.SetOrigin(c.req.Origin())
-	d := &Context{app: c.app, req: req, route: c.route, params: c.params, path: c.path, unmatched: c.unmatched}
-	c.mu.Lock()
-	d.id, d.values = c.id, c.values
-	c.mu.Unlock()
-	err := next(d)
-	c.adopt(d)
-	if err == nil {
 		finish()
+	}()
+	limit := int64(defaultBodyLimit)
+	if s := a.config.Server; s != nil && s.MaxRequest != 0 {
+		limit = s.MaxRequest
 	}
-	return err
+	r.SetBodyLimit(limit)
+	if outer := FromContext(q.Context()); outer != nil {
+		r.SetOrigin(outer.req.Origin())
+	} else if s := a.config.Server; s != nil && s.XHeaders != nil {
+		origin, err := s.XHeaders.Resolve(r.PeerIP(), r.Header())
+		if err != nil {
+			_ = r.SendError(NewError(http.StatusBadRequest, "").WithCause(err))
+			returned = true
+			return
+		}
+		r.SetOrigin(origin)
+	}
+	a.ServeRequest(r)
+	returned = true
 }
 
-// adopt takes over what the rest of the chain left on a Context of its own.
-func (c *Context) adopt(d *Context) {
-	d.mu.Lock()
-	id, values, finishers := d.id, d.values, d.finishers
-	d.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.id, c.values = id, values
-	c.finishers = append(c.finishers, finishers...)
-}
-
-// sameRequest reports whether b is a with at most another context.
-func sameRequest(a, b *http.Request) bool {
-	if a == b {
-		return true
-	}
-	sameHeader := len(a.Header) == len(b.Header)
-	for name := range a.Header {
-		x, y := a.Header[name], b.Header[name]
-		if !sameHeader || len(x) != len(y) {
-			return false
-		}
-		for i := range x {
-			sameHeader = sameHeader && x[i] == y[i]
-		}
-	}
-	return sameHeader && a.Method == b.Method && a.URL == b.URL && a.Body == b.Body && a.Host == b.Host &&
-		a.RemoteAddr == b.RemoteAddr && a.ContentLength == b.ContentLength
-}
+const defaultBodyLimit = 10 << 20

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pleat-go/pleat/server"
@@ -34,31 +35,59 @@ type Static struct {
 
 // Static serves the files of fsys below a prefix, GET and HEAD, with validators
 // and ranges. Use [App.StaticDir] for a directory on disk: an os.DirFS follows
-// symbolic links out of it.
+// symbolic links out of it. A pattern that path.Match refuses is an error at the
+// start.
 func (a *App) Static(prefix string, fsys fs.FS, s Static, mw ...Middleware) *Route {
-	prefix = strings.TrimSuffix(prefix, "/")
-	if len(s.Index) == 0 {
-		s.Index = []string{"index.html"}
+	if fsys == nil {
+		mw = []Middleware{refusal(errors.New("pleat: static files: no file system"))}
 	}
-	return a.GET(prefix+"/*path", func(c *Context) error {
-		name, err := fileName(c.route.parsed.escapedTail(c.path))
-		if err != nil {
-			return err
-		}
-		return s.serve(c, fsys, name)
-	}, mw...)
+	return a.static(prefix, &fileTree{Static: s, fsys: fsys}, mw)
 }
 
 // StaticDir is Static for a directory on disk, which nothing leads out of: no
 // "..", no symbolic link, no device name. A directory that cannot be opened is an
 // error at the start.
 func (a *App) StaticDir(prefix, dir string, s Static, mw ...Middleware) *Route {
+	t := &fileTree{Static: s}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		refuse := func(Handler) Handler { panic(fmt.Errorf("pleat: static files: %w", err)) }
-		return a.Static(prefix, nil, s, refuse)
+		return a.static(prefix, t, []Middleware{refusal(fmt.Errorf("pleat: static files: %w", err))})
 	}
-	return a.Static(prefix, root.FS(), s, mw...)
+	t.fsys = root.FS()
+	// The error for links that lead outside has no name: ask for it.
+	var escape *fs.PathError
+	if _, err := root.Lstat(".."); errors.As(err, &escape) {
+		t.escapes = escape.Err
+	}
+	return a.static(prefix, t, mw)
+}
+
+func (a *App) static(prefix string, t *fileTree, mw []Middleware) *Route {
+	if len(t.Index) == 0 {
+		t.Index = []string{"index.html"}
+	}
+	for _, pattern := range t.Deny {
+		if _, err := path.Match(pattern, ""); err != nil {
+			mw = []Middleware{refusal(fmt.Errorf("pleat: static files: Deny %q: %w", pattern, err))}
+		}
+	}
+	return a.GET(strings.TrimSuffix(prefix, "/")+"/*path", func(c *Context) error {
+		name, err := fileName(c.route.parsed.escapedTail(c.path))
+		if err != nil {
+			return err
+		}
+		return t.serve(c, name)
+	}, mw...)
+}
+
+// refusal is a middleware that cannot work.
+func refusal(err error) Middleware { return func(Handler) Handler { panic(err) } }
+
+// fileTree is a directory being served.
+type fileTree struct {
+	Static
+	fsys    fs.FS
+	escapes error // what fsys says of links that lead out of it
 }
 
 // fileName decodes an escaped path once. What could name a file other than the
@@ -78,24 +107,20 @@ func fileName(escaped string) (string, error) {
 	return plain, nil
 }
 
-func (s *Static) serve(c *Context, fsys fs.FS, name string) error {
+func (t *fileTree) serve(c *Context, name string) error {
 	directory := strings.HasSuffix(name, "/") || name == "."
 	name = path.Clean(name)
-	if s.denied(name) {
+	if t.denied(name) {
 		return NewError(http.StatusNotFound, "")
 	}
-	info, err := fs.Stat(fsys, name)
+	info, err := fs.Stat(t.fsys, name)
 	switch {
 	case err == nil && info.IsDir():
 		if !directory {
-			// Links of the index page are relative to the directory.
-			if here := c.Path() + "/"; isLocal(here) {
-				return c.Redirect(http.StatusMovedPermanently, here)
-			}
-			return NewError(http.StatusNotFound, "")
+			return redirectInto(c)
 		}
-		for _, index := range s.Index {
-			err = s.send(c, fsys, path.Join(name, index))
+		for _, index := range t.Index {
+			err = t.send(c, path.Join(name, index))
 			if !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -103,12 +128,24 @@ func (s *Static) serve(c *Context, fsys fs.FS, name string) error {
 	case err == nil && directory:
 		err = fs.ErrNotExist // "file.txt/" is no file
 	case err == nil:
-		return s.send(c, fsys, name)
+		return t.send(c, name)
 	}
-	if s.Fallback != "" && errors.Is(err, fs.ErrNotExist) {
-		return s.send(c, fsys, s.Fallback)
+	err = t.failure(err)
+	if t.Fallback != "" && errors.Is(err, fs.ErrNotExist) {
+		return t.send(c, t.Fallback)
 	}
-	return fileFailure(err)
+	return err
+}
+
+// redirectInto adds the slash that a directory ends in: links of its index page
+// are relative to it. The location is relative too, and so is right also where the
+// app is mounted in another.
+func redirectInto(c *Context) error {
+	location := "." + c.path[strings.LastIndexByte(c.path, '/'):] + "/"
+	if query, ok := locationQuery(c.req.RawQuery()); ok && query != "" {
+		location += "?" + query
+	}
+	return c.redirect(http.StatusMovedPermanently, location)
 }
 
 func (s *Static) denied(name string) bool {
@@ -128,30 +165,41 @@ func (s *Static) denied(name string) bool {
 	return false
 }
 
-func (s *Static) send(c *Context, fsys fs.FS, name string) error {
-	f, err := fsys.Open(name)
+func (t *fileTree) send(c *Context, name string) error {
+	// Opening a named pipe would wait for somebody to write into it.
+	if info, err := fs.Stat(t.fsys, name); err != nil {
+		return t.failure(err)
+	} else if !info.Mode().IsRegular() {
+		return t.failure(fs.ErrNotExist)
+	}
+	f, err := t.fsys.Open(name)
 	if err != nil {
-		return fileFailure(err)
+		return t.failure(err)
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return fileFailure(err)
+		return t.failure(err)
 	}
 	content, ok := f.(io.ReadSeeker)
-	if !ok || !info.Mode().IsRegular() {
-		return fileFailure(fs.ErrNotExist)
+	if !ok {
+		return fmt.Errorf("pleat: static files: %s: a %T cannot seek", name, f)
 	}
-	return c.req.SendContent(info.Name(), info.ModTime(), content, server.FileOptions{MaxAge: s.MaxAge})
+	return c.req.SendContent(info.Name(), info.ModTime(), content, server.FileOptions{MaxAge: t.MaxAge})
 }
 
-// fileFailure gives errors of the file system a status.
-func fileFailure(err error) error {
+// failure gives errors of the file system a status: what depends on the name that
+// the client asks for is no failure of the app.
+func (t *fileTree) failure(err error) error {
+	var coder StatusCoder
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
+	case errors.As(err, &coder):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
 		return NewError(http.StatusNotFound, "").WithCause(err)
+	case errors.Is(err, fs.ErrInvalid), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG),
+		errors.Is(err, syscall.ELOOP), t.escapes != nil && errors.Is(err, t.escapes):
+		return NewError(http.StatusNotFound, "").WithCause(fmt.Errorf("%w: %w", fs.ErrNotExist, err))
 	case errors.Is(err, fs.ErrPermission):
 		return NewError(http.StatusForbidden, "").WithCause(err)
 	}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+package pleat
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// composeChains folds the middleware around every handler. The app's own comes
+// first in each chain, and stands around what has no route as well. It is done
+// for routes that cannot be served too, so that all that is wrong with middleware
+// is known at once.
+func (a *App) composeChains() (errs []error) {
+	own := a.Router.middleware // frozen by now
+	miss, err := composeSafely(answerMiss, own)
+	if err != nil {
+		// Every chain would fail by it.
+		errs = append(errs, fmt.Errorf("pleat: middleware of the app: %w", err))
+		own = nil
+	}
+	a.miss = miss
+
+	first := map[string]int{} // by the text of an error, its place in errs
+	others := map[int]int{}   // by that place, how many more routes have it
+	for _, route := range a.Routes() {
+		if route.handler == nil || slices.ContainsFunc(route.middleware, func(mw Middleware) bool { return mw == nil }) {
+			continue // reported by the router
+		}
+		inner, err := composeSafely(route.handler, route.middleware)
+		if err == nil {
+			route.chain, err = composeSafely(inner, own)
+		}
+		if err == nil {
+			continue
+		}
+		if at, known := first[err.Error()]; known {
+			others[at]++ // a group has one middleware and many routes
+			continue
+		}
+		first[err.Error()] = len(errs)
+		errs = append(errs, fmt.Errorf("pleat: middleware of route %s (%s): %w", route, route.site, err))
+	}
+	for at, n := range others {
+		errs[at] = fmt.Errorf("%w (and %d more routes)", errs[at], n)
+	}
+	return errs
+}
+
+// composeSafely turns the panic of a middleware that refuses its configuration
+// into an error.
+func composeSafely(h Handler, mws []Middleware) (chain Handler, err error) {
+	if slices.ContainsFunc(mws, func(mw Middleware) bool { return mw == nil }) {
+		return nil, errors.New("a middleware is nil")
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			var ok bool
+			if err, ok = v.(error); !ok {
+				err = fmt.Errorf("middleware: %v", v)
+			}
+		}
+	}()
+	return compose(h, mws...), nil
+}
