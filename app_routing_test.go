@@ -196,7 +196,7 @@ func TestExplain(t *testing.T) {
 		method, path string
 		want         []string // in this order
 	}{
-		{"GET", "/admin/users/7?x=1", []string{"GET /admin/users/7 → GET /admin/users/:id (", "app_routing_test.go:", `id = "7"`, ".mark (rig_test.go:", ".mark (", ".mark (", "pleat_test.routedApp (app_routing_test.go:"}},
+		{"GET", "/admin/users/7?x=1", []string{"GET /admin/users/7?x=1 → GET /admin/users/:id (", "app_routing_test.go:", `id = "7"`, ".mark (rig_test.go:", ".mark (", ".mark (", "pleat_test.routedApp (app_routing_test.go:"}},
 		{"GET", "/only/a%2Fb", []string{`x = "a/b"`, ".mark (", "pleat_test.functional (", "pleat_test.adminOnly ("}},
 		{"GET", "/admin/stats/", []string{"→ 301 to /admin/stats\n", ".mark ("}},
 		{"POST", "/admin/stats", []string{"→ 405, Allow: GET, HEAD, OPTIONS\n"}},

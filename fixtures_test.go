@@ -5,6 +5,7 @@ package pleat_test
 import (
 	"io"
 	"log"
+	"net"
 	"net/netip"
 )
 
@@ -12,3 +13,10 @@ var (
 	testIP  = netip.MustParseAddr("192.0.2.7")
 	nullLog = log.New(io.Discard, "", 0)
 )
+
+// noListener accepts nothing.
+type noListener struct{}
+
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }

@@ -58,7 +58,10 @@ func (r *Router) build(o routeOptions) (*routeTable, error) {
 	r.served = p.routes
 	r.mu.Unlock()
 	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+		// What can be said about the others is said too.
+		sound := slices.DeleteFunc(slices.Clone(p.routes), func(r *Route) bool { return r.parsed.text == "" })
+		t := &routeTable{routes: sound, names: map[string]*Route{}}
+		return nil, errors.Join(slices.Concat(p.errs, t.addNames(), conflicts(sound))...)
 	}
 	return newRouteTable(p.routes, o)
 }
