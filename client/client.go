@@ -35,6 +35,7 @@ type HTTPClient struct {
 	DisableUnicode bool
 
 	// BaseURL is put before addresses without a scheme: its path, a slash, theirs. It has no user, query or fragment.
+	// What is put behind it cannot lead away from it: "//host" and ".." segments are ErrURL.
 	BaseURL string
 
 	// Header is sent with each call, unless the call sets the same field. With a BaseURL, other origins get only the
@@ -108,8 +109,9 @@ type HTTPClient struct {
 	// Resolver looks names up; nil is net.DefaultResolver.
 	Resolver *net.Resolver
 	// Transport makes the round trips; nil is one of the client's own, built from the fields here. A Transport given
-	// here is used as it is and excludes the fields that would build one: DialTimeout, TLSTimeout, HeaderTimeout,
-	// IdleTimeout, MaxResponseHeader, IdlePerHost, MaxPerHost, PublicOnly, TLSConfig, Proxy, Resolver.
+	// here is used as it is: with it PublicOnly, TLSConfig, Proxy and Resolver are errors, and the times and limits of
+	// connections (DialTimeout, TLSTimeout, HeaderTimeout, IdleTimeout, MaxResponseHeader, IdlePerHost, MaxPerHost)
+	// are for it to set.
 	Transport http.RoundTripper
 
 	// OnHeaders is called when the header of the final answer has arrived, before its body is read. An error ends

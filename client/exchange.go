@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,7 +37,7 @@ type exchange struct {
 	added  hopFields // fields in the header that belong to this hop alone
 	noHost bool      // WithHost has ended
 	decode bool      // Content-Encoding is ours to undo
-	doubt  bool      // an attempt failed, and its transport may not be done with counter
+	hold   bool      // counter is not to be released
 	ended  bool      // the call is over and was reported
 }
 
@@ -110,6 +111,9 @@ func (x *exchange) prepare(ctx context.Context) error {
 	if err := x.checkRetries(); err != nil {
 		return err
 	}
+	if b := x.client.bound; b != nil && !(httpguts.ValidHeaderFieldValue(b.RequestID) && httpguts.ValidHeaderFieldValue(b.Traceparent)) {
+		return fmt.Errorf("%w: RequestID or Traceparent of the binding", ErrHeader)
+	}
 	if err := x.firstHeader(); err != nil {
 		return err
 	}
@@ -136,9 +140,29 @@ func (x *exchange) begin(ctx context.Context) error {
 	if b := x.client.bound; b != nil && !b.takeCall() {
 		return fmt.Errorf("%w: %d calls", ErrBudget, b.MaxCalls)
 	}
-	x.counter = takeCounter()
+	if httptrace.ContextClientTrace(ctx) == nil {
+		x.counter = takeCounter()
+	} else {
+		ctx = x.ownCounter(ctx)
+	}
 	x.ctx = httptrace.WithClientTrace(ctx, &x.counter.trace)
 	return nil
+}
+
+// ownCounter is for a context that has a trace already. WithClientTrace merges that into ours, which therefore is for this
+// call only, and has its hooks decide what ours cannot: then it is by cancelling that the counter stops the peer.
+func (x *exchange) ownCounter(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	x.counter, x.hold = newCounter(), true
+	x.counter.stop = func() { cancel(errInformational) }
+	end := x.cancel
+	x.cancel = func() {
+		cancel(nil)
+		if end != nil {
+			end()
+		}
+	}
+	return ctx
 }
 
 // attempt sends the request as it stands, once, and waits for the header of its answer.
@@ -172,12 +196,18 @@ func (x *exchange) attempt() error {
 	}
 	res, err := x.set.transport.RoundTrip(req)
 	if err != nil {
-		x.doubt = true
+		x.hold = true // the transport may not be done with it
 		if x.counter.n.Load() > maxInformational {
-			err = errInformational // HTTP/2 reports its text only
+			return x.wrap(PhaseExchange, errInformational) // of which HTTP/2 would report the text only
 		}
 		phase, err := classify(x.ctx, err, x.set.MaxResponseHeader)
 		return x.wrap(phase, err)
+	}
+	if res == nil {
+		return x.wrap(PhaseExchange, errors.New("transport returned neither response nor error"))
+	}
+	if res.Body == nil {
+		res.Body = http.NoBody
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		// Upgrade cannot be asked for (see ownedHeaders): RFC 9110 §15.2.2 does not allow this answer.
@@ -191,7 +221,7 @@ func (x *exchange) attempt() error {
 // receive fills in the response.
 func (x *exchange) receive() {
 	res := x.res
-	if !x.doubt {
+	if !x.hold {
 		x.counter.release()
 	}
 	r := &x.response

@@ -48,7 +48,8 @@ func (x *exchange) firstHeader() error {
 	if s.plain != nil && home && user == nil && k.header == nil && k.cookies == "" && !k.raw && x.body == nil &&
 		x.request.Method != http.MethodHead {
 		x.decode = true
-		return x.dress(s.plain, true)
+		x.dress(s.plain, true)
+		return nil
 	}
 
 	h := make(http.Header, len(s.header)+len(k.header)+4)
@@ -101,12 +102,13 @@ func (x *exchange) firstHeader() error {
 			delete(h, name)
 		}
 	}
-	return x.dress(h, false)
+	x.dress(h, false)
+	return nil
 }
 
 // dress adds what belongs to the coming hop alone: cookies, credentials bound to its origin, and the request id when
 // that origin may have it. A shared header is copied before it is changed.
-func (x *exchange) dress(h http.Header, shared bool) error {
+func (x *exchange) dress(h http.Header, shared bool) {
 	x.added = 0
 	here := originOf(x.request.URL)
 	set := func(name, value string) {
@@ -127,9 +129,6 @@ func (x *exchange) dress(h http.Header, shared bool) error {
 	}
 	add(addedAuthorization, "Authorization", x.set.authorization(here))
 	if b := x.client.bound; b != nil && (b.RequestID != "" || b.Traceparent != "") && x.set.propagates(here) {
-		if !httpguts.ValidHeaderFieldValue(b.RequestID) || !httpguts.ValidHeaderFieldValue(b.Traceparent) {
-			return fmt.Errorf("%w: RequestID or Traceparent of the binding", ErrHeader)
-		}
 		add(addedRequestID, "X-Request-Id", b.RequestID)
 		add(addedTraceparent, "Traceparent", b.Traceparent)
 	}
@@ -143,7 +142,6 @@ func (x *exchange) dress(h http.Header, shared bool) error {
 		delete(h, "Cookie")
 	}
 	x.request.header = h
-	return nil
 }
 
 // ownedHeaders are the fields that the client or its transport makes itself. Set by a caller they would be dropped in

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -137,9 +139,29 @@ func TestInformationalFlood(t *testing.T) {
 	_, err := c.Get(url).Do()
 	wantLimit(t, err, "informational responses", 16)
 
+	// A trace of the caller's is told, and does not lift the limit.
+	var told atomic.Int32
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(int, textproto.MIMEHeader) error { told.Add(1); return nil },
+	})
+	_, err = c.Get(url, client.WithContext(ctx)).Do()
+	wantLimit(t, err, "informational responses", 16)
+	if n := told.Load(); n < 16 || n > 5000 {
+		t.Errorf("the caller's trace was told %d times", n)
+	}
+
 	url = rawServer(t, func(c net.Conn) { io.WriteString(c, strings.Repeat(hint, 16)+final) })
-	if s, err := c.Get(url).Text(); err != nil || s != "ok" {
-		t.Errorf("16 informational answers: %q, %v", s, err)
+	var own atomic.Int32
+	ctx = httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(int, textproto.MIMEHeader) error { own.Add(1); return nil },
+	})
+	for _, opts := range [][]client.CallOption{{client.WithContext(ctx)}, nil, nil} {
+		if s, err := c.Get(url, opts...).Text(); err != nil || s != "ok" {
+			t.Errorf("16 informational answers: %q, %v", s, err)
+		}
+	}
+	if n := own.Load(); n != 16 {
+		t.Errorf("the caller's trace was told %d times, of its own call and others, want 16", n)
 	}
 }
 

@@ -19,13 +19,16 @@ var errInformational = &LimitError{What: "informational responses", Limit: maxIn
 type informationalCounter struct {
 	trace httptrace.ClientTrace // never changed once made: the transport may look at it as long as a body is open
 	n     atomic.Int32
+	stop  func() // nil, or called besides the error
 }
 
-var counters = sync.Pool{New: func() any {
+func newCounter() *informationalCounter {
 	c := &informationalCounter{}
 	c.trace.Got1xxResponse = c.count
 	return c
-}}
+}
+
+var counters = sync.Pool{New: func() any { return newCounter() }}
 
 func takeCounter() *informationalCounter {
 	return counters.Get().(*informationalCounter)
@@ -37,6 +40,9 @@ func (c *informationalCounter) release() { counters.Put(c) }
 
 func (c *informationalCounter) count(int, textproto.MIMEHeader) error {
 	if c.n.Add(1) > maxInformational {
+		if c.stop != nil {
+			c.stop()
+		}
 		return errInformational
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pleat-go/pleat/client"
 )
@@ -95,4 +97,31 @@ func TestJarIsBounded(t *testing.T) {
 	if set("other.test", "c", 0); has("other.test", "c") {
 		t.Error("a full jar took a cookie")
 	}
+}
+
+// TestJarExpiry fills a site with cookies that run out, which makes room again.
+func TestJarExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := client.NewJar()
+		u := mustURL(t, "https://a.example/deep/page")
+		for i := range 180 {
+			c := &http.Cookie{Name: fmt.Sprint("c", i), Value: "1", MaxAge: 60}
+			if i%2 == 0 {
+				c = &http.Cookie{Name: c.Name, Value: "1", Domain: ".A.example", Expires: time.Now().Add(time.Minute)}
+			}
+			j.SetCookies(u, []*http.Cookie{c})
+		}
+		j.SetCookies(u, []*http.Cookie{{Name: "more", Value: "1"}})
+		if n := len(j.Cookies(u)); n != 180 {
+			t.Errorf("%d cookies, want 180", n)
+		}
+		time.Sleep(2 * time.Minute)
+		j.SetCookies(u, []*http.Cookie{{Name: "more", Value: "1"}})
+		if cs := j.Cookies(u); len(cs) != 1 || cs[0].Name != "more" {
+			t.Errorf("after they ran out: %v", cs)
+		}
+		if cs := j.Cookies(mustURL(t, "https://a.example/elsewhere")); len(cs) != 0 {
+			t.Errorf("default path: %v", cs)
+		}
+	})
 }

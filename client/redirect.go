@@ -77,7 +77,8 @@ func (x *exchange) redirect() (bool, error) {
 	})
 	x.noHost = x.noHost || absolute(res.Header.Get("Location"))
 	x.request.Method, x.request.URL, x.body = method, target, body
-	return true, x.dress(header, false)
+	x.dress(header, false)
+	return true, nil
 }
 
 // redirectMethod returns the method of the next request. 301 and 302 turn POST into GET, 303 turns everything but GET

@@ -269,3 +269,25 @@ func TestHTTP2(t *testing.T) {
 		t.Errorf("untrusted certificate: %v", err)
 	}
 }
+
+// TestOddTransport makes calls over transports that do not keep to the contract of http.RoundTripper.
+func TestOddTransport(t *testing.T) {
+	nothing := client.HTTPClient{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil })}
+	if r, err := nothing.Get("http://h/").Do(); err == nil || r != nil {
+		t.Errorf("neither response nor error: %v, %v", r, err)
+	}
+	for name, tt := range map[string]struct {
+		res  http.Response
+		want error
+	}{
+		"empty":     {http.Response{StatusCode: 200}, nil},
+		"no length": {http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(strings.NewReader(""))}, nil},
+		"too short": {http.Response{StatusCode: 200, ContentLength: 5, Body: io.NopCloser(strings.NewReader("abc"))}, io.ErrUnexpectedEOF},
+		"too long":  {http.Response{StatusCode: 200, ContentLength: 2, Body: io.NopCloser(strings.NewReader("abc"))}, client.ErrMalformed},
+	} {
+		c := client.HTTPClient{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return &tt.res, nil })}
+		if b, err := c.Get("http://h/").Bytes(); !errors.Is(err, tt.want) || err != nil && b != nil {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
