@@ -44,39 +44,35 @@ import (
 // being watched, the watcher owns the input buffer; it is only set to work when
 // the whole body has been read, and it is stopped before the machine goes on.
 type HTTPConnection struct {
-	srv  *HTTPServer
-	set  *settings
-	t    transport
-	base context.Context // of the listener
+	*serving
+	*workspace // nil while the connection is idle
 
-	peerIP   netip.Addr
+	t        transport
 	tlsState *tls.ConnectionState
 
-	// Input: buf[r:w] has been received and not consumed.
-	buf    []byte
-	r, w   int
-	parser headParser
+	current  *HTTPRequest
+	bodyMu   sync.Mutex // guards workspace.body, and the workspace's going
+	requests int        // served so far
 
-	// Output that waits to be written, guarded by exchange.mu while a handler runs.
-	out    []byte
-	broken error // first failure to write
+	watching bool // guarded by exchange.mu
+	keep     bool // the peer agreed that the connection outlives this answer
+	linger   bool // the peer may still be sending when we close
 
+	// closing is set when something happened after which no request can follow.
+	closing atomic.Bool
 	// writing is set while the transport writes, which may take as long as the
 	// peer likes; waiting for exchange.mu then would be waiting for the peer.
 	writing atomic.Bool
 
-	// The current request.
-	current  *HTTPRequest
-	bodyMu   sync.Mutex
-	body     requestBody // guarded by bodyMu
-	watching bool        // guarded by exchange.mu
-
-	requests int         // served so far
-	keep     bool        // the peer agreed that the connection outlives this answer
-	linger   bool        // the peer may still be sending when we close
-	closing  atomic.Bool // something happened after which no request can follow
-
 	state atomic.Uint32 // http.ConnState + 1
+}
+
+// serving is what the connections of one listener have in common.
+type serving struct {
+	srv  *HTTPServer
+	set  *settings
+	base context.Context
+	on   net.Addr // of the listener
 }
 
 // transport is the engine's half of a connection: how a machine whose handler
@@ -106,6 +102,7 @@ type transport interface {
 	// closeNow closes the socket, from any goroutine.
 	closeNow()
 	remoteAddr() net.Addr
+	remoteIP() netip.Addr
 	localAddr() net.Addr
 }
 
@@ -119,12 +116,8 @@ const (
 	actHijacked               // forget the connection
 )
 
-func newConnection(base context.Context, srv *HTTPServer, set *settings, t transport, state *tls.ConnectionState) *HTTPConnection {
-	c := &HTTPConnection{srv: srv, set: set, t: t, base: base, tlsState: state}
-	if a, ok := t.remoteAddr().(*net.TCPAddr); ok {
-		c.peerIP = a.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return c
+func (c *HTTPConnection) init(on *serving, t transport, state *tls.ConnectionState) {
+	c.serving, c.t, c.tlsState = on, t, state
 }
 
 // RemoteAddr is the peer's address.
@@ -153,66 +146,6 @@ func (c *HTTPConnection) setState(s http.ConnState) {
 		c.srv.ConnState(c, s)
 	}
 }
-
-// ---- input
-
-// room returns space for at least some octets at the end of the input.
-func (c *HTTPConnection) room() []byte {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-	}
-	if c.w == len(c.buf) {
-		switch {
-		case c.buf == nil:
-			c.buf = *inputPool.Get().(*[]byte)
-		case c.r > 0:
-			c.w = copy(c.buf, c.buf[c.r:c.w])
-			c.r = 0
-		default:
-			// The head limit bounds this: a machine that has read too much without
-			// an end of the head refuses before it asks for more.
-			grown := make([]byte, 2*len(c.buf))
-			copy(grown, c.buf[:c.w])
-			c.dropInput()
-			c.buf = grown
-		}
-	}
-	return c.buf[c.w:]
-}
-
-const inputSize = 8 << 10
-
-var inputPool = sync.Pool{New: func() any { b := make([]byte, inputSize); return &b }}
-
-// dropInput gives the input buffer back.
-func (c *HTTPConnection) dropInput() {
-	if len(c.buf) == inputSize {
-		b := c.buf
-		inputPool.Put(&b)
-	}
-	c.buf = nil
-}
-
-// rest drops the input buffer of a connection that falls idle.
-func (c *HTTPConnection) rest() {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-		c.dropInput()
-	}
-	if cap(c.out) > 0 && len(c.out) == 0 {
-		putOutput(c.out)
-		c.out = nil
-	}
-}
-
-// received says that n octets were put into room.
-func (c *HTTPConnection) received(n int) { c.w += n }
-
-// buffered reports whether there is input that was not consumed.
-func (c *HTTPConnection) buffered() bool { return c.r < c.w }
-
-// midHead reports whether a request has begun to arrive.
-func (c *HTTPConnection) midHead() bool { return c.buffered() && c.parser.started() }
 
 // ---- the machine
 
@@ -275,7 +208,7 @@ func (c *HTTPConnection) serve(r *HTTPRequest) action {
 	c.setState(http.StateActive)
 	x := newExchange(r, c)
 	if c.set.xheaders != nil {
-		origin, err := c.set.xheaders.Resolve(c.peerIP, r.Header())
+		origin, err := c.set.xheaders.Resolve(c.t.remoteIP(), r.Header())
 		if err != nil {
 			return c.refuse(r, x, errNoForwarded)
 		}
@@ -383,7 +316,7 @@ func (c *HTTPConnection) reject(perr *ProtocolError) {
 	c.linger = true
 	c.keep = false
 	text := decimal(perr.Status) + " " + http.StatusText(perr.Status) + ": " + perr.Reason + "\n"
-	c.out = appendStatusLine(c.output(), perr.Status)
+	c.out = appendStatusLine(c.out, perr.Status)
 	c.out = c.set.clock.appendTo(c.out)
 	c.out = append(c.out, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)
 	c.out = appendLength(c.out, int64(len(text)))

@@ -50,13 +50,21 @@ func (b *requestBody) begin(r *HTTPRequest, limit int64) {
 	}
 }
 
+// end forgets a body.
+func (b *requestBody) end() {
+	if b.chunks != nil {
+		chunkedPool.Put(b.chunks)
+	}
+	b.owner, b.chunks, b.err = nil, nil, nil
+}
+
 // setLimit changes the limit on the content; it applies from the next read on.
 func (c *HTTPConnection) setLimit(r *HTTPRequest, n int64) {
 	if r.done.Load() {
 		return
 	}
 	c.bodyMu.Lock()
-	if c.body.owner == r {
+	if c.workspace != nil && c.body.owner == r {
 		c.body.limit = n
 	}
 	c.bodyMu.Unlock()
@@ -70,7 +78,7 @@ func (c *HTTPConnection) readBody(r *HTTPRequest, p []byte) (int, error) {
 	}
 	c.bodyMu.Lock()
 	defer c.bodyMu.Unlock()
-	if c.body.owner != r {
+	if c.workspace == nil || c.body.owner != r {
 		return 0, ErrRequestDone
 	}
 	n, err := c.readContent(p)
@@ -243,7 +251,7 @@ func (c *HTTPConnection) beforeWaiting() error {
 	if c.body.expecting {
 		c.body.expecting = false
 		if !x.committed {
-			c.out = append(c.output(), "HTTP/1.1 100 Continue\r\n\r\n"...)
+			c.out = append(c.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
 		}
 	}
 	_ = c.flushOut()

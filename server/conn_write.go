@@ -7,31 +7,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // directWrite is the body size from which octets are written from where they
 // are instead of being copied behind the head.
 const directWrite = 8 << 10
-
-const outputSize = 4 << 10
-
-var outputPool = sync.Pool{New: func() any { b := make([]byte, 0, outputSize); return &b }}
-
-// output is where octets to write are appended.
-func (c *HTTPConnection) output() []byte {
-	if c.out == nil {
-		c.out = *outputPool.Get().(*[]byte)
-	}
-	return c.out
-}
-
-func putOutput(b []byte) {
-	if cap(b) >= outputSize && cap(b) <= keptBuffer {
-		b = b[:0]
-		outputPool.Put(&b)
-	}
-}
 
 // flushOut writes what waits in the output.
 func (c *HTTPConnection) flushOut() error { return c.writeOut(nil) }
@@ -52,9 +32,6 @@ func (c *HTTPConnection) writeOut(p []byte) error {
 		err = c.t.write(c.out, p)
 	}
 	c.writing.Store(false)
-	if cap(c.out) > keptBuffer {
-		c.out = nil
-	}
 	c.out = c.out[:0]
 	c.broken = err
 	return err
@@ -99,7 +76,7 @@ func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
 	}
 	x.closeAfter = closing
 
-	out := appendStatusLine(c.output(), status)
+	out := appendStatusLine(c.out, status)
 	switch {
 	case x.hasDate && x.hasServer:
 	case !x.hasDate && !x.hasServer:
@@ -158,12 +135,12 @@ func (c *HTTPConnection) writeBody(x *exchange, p []byte) error {
 	if !x.chunked {
 		return c.appendOrWrite(p)
 	}
-	c.out = strconv.AppendUint(c.output(), uint64(len(p)), 16)
+	c.out = strconv.AppendUint(c.out, uint64(len(p)), 16)
 	c.out = append(c.out, "\r\n"...)
 	if err := c.appendOrWrite(p); err != nil {
 		return err
 	}
-	c.out = append(c.output(), "\r\n"...)
+	c.out = append(c.out, "\r\n"...)
 	return nil
 }
 
@@ -171,7 +148,7 @@ func (c *HTTPConnection) appendOrWrite(p []byte) error {
 	if len(p) >= directWrite {
 		return c.writeOut(p)
 	}
-	c.out = append(c.output(), p...)
+	c.out = append(c.out, p...)
 	if len(c.out) >= keptBuffer {
 		return c.flushOut()
 	}
@@ -184,7 +161,7 @@ func (c *HTTPConnection) end(x *exchange) error {
 		return c.broken
 	}
 	if x.chunked {
-		c.out = append(c.output(), "0\r\n"...)
+		c.out = append(c.out, "0\r\n"...)
 		c.out = append(c.out, x.trailer...)
 		c.out = append(c.out, "\r\n"...)
 		return c.broken
@@ -218,7 +195,7 @@ func (c *HTTPConnection) informational(status int, fields []byte) error {
 	if c.current.head.minor == 0 {
 		return nil
 	}
-	c.out = appendStatusLine(c.output(), status)
+	c.out = appendStatusLine(c.out, status)
 	c.out = append(c.out, fields...)
 	c.out = append(c.out, "\r\n"...)
 	return c.flushOut()

@@ -180,6 +180,10 @@ func TestContextGoroutines(t *testing.T) {
 		}
 		report()
 	}))
+	watchers := 0 // event loops see the peer leave without anybody waiting for it
+	if engine == server.EngineGoroutine {
+		watchers = 1
+	}
 	var got [3]int
 	for range 100 { // others, of earlier tests, may be ending meanwhile
 		c.get("/")
@@ -188,7 +192,7 @@ func TestContextGoroutines(t *testing.T) {
 			resume <- struct{}{}
 		}
 		c.wantStatus(200)
-		if got[1] == got[0]+1 && got[2] == got[1] {
+		if got[1] == got[0]+watchers && got[2] == got[1] {
 			return
 		}
 	}

@@ -33,6 +33,9 @@ func start(t testing.TB, s *server.HTTPServer) string {
 
 func startOn(t testing.TB, s *server.HTTPServer, l net.Listener) {
 	t.Helper()
+	if s.Engine == server.EngineAuto {
+		s.Engine = engine
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {

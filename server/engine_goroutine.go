@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ type goroutineEngine struct {
 	tls *tls.Config // nil for plain HTTP
 }
 
-func (e *goroutineEngine) serve(ctx context.Context, l net.Listener) error {
+func (e *goroutineEngine) serve(on *serving, l net.Listener) error {
 	srv := e.srv
 	var pause time.Duration
 	for {
@@ -67,7 +68,7 @@ func (e *goroutineEngine) serve(ctx context.Context, l net.Listener) error {
 			_ = conn.Close()
 			continue
 		}
-		go g.serve(ctx)
+		go g.serve(on)
 	}
 }
 
@@ -104,17 +105,18 @@ type goroutineConn struct {
 	watchDone   chan struct{}
 }
 
-func (g *goroutineConn) serve(ctx context.Context) {
+func (g *goroutineConn) serve(on *serving) {
 	srv := g.engine.srv
 	defer srv.tracker.remove(g)
 	var state *tls.ConnectionState
-	if t, ok := g.handshake(ctx); !ok {
+	if t, ok := g.handshake(on.base); !ok {
 		_ = g.raw.Close()
 		return
 	} else if t != nil {
 		state = t
 	}
-	c := newConnection(ctx, srv, srv.set, g, state)
+	c := &HTTPConnection{}
+	c.init(on, g, state)
 	g.c = c
 	srv.tracker.ready(g, c)
 	ended := false
@@ -129,6 +131,7 @@ func (g *goroutineConn) serve(ctx context.Context) {
 	}()
 	c.setState(http.StateNew)
 	g.loop(c)
+	c.drop()
 	ended = true
 }
 
@@ -505,6 +508,7 @@ func (g *goroutineConn) hijack() (net.Conn, error) {
 
 func (g *goroutineConn) closeNow()            { _ = g.raw.Close() }
 func (g *goroutineConn) remoteAddr() net.Addr { return g.raw.RemoteAddr() }
+func (g *goroutineConn) remoteIP() netip.Addr { return ipOf(g.raw.RemoteAddr()) }
 func (g *goroutineConn) localAddr() net.Addr  { return g.raw.LocalAddr() }
 
 // earlier is the earlier of two deadlines, of which zero is none.

@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/pleat-go/pleat/server"
 )
 
 // TestMain checks that the tests leave nothing behind: what serving started has
@@ -19,7 +22,12 @@ func TestMain(m *testing.M) {
 		_ = l.Close() // the runtime's own descriptors exist from here on
 	}
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	code := m.Run()
+	code := 0
+	for _, engine = range engines() {
+		if code = m.Run(); code != 0 {
+			break
+		}
+	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	if code == 0 && !settles(func() bool { return runtime.NumGoroutine() <= goroutines }) {
 		stacks := make([]byte, 1<<20)
@@ -32,6 +40,24 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// engine is what servers of the tests run on.
+var engine server.Engine
+
+// engines are all engines that this system has; fuzzing and benchmarks make do
+// with the default.
+func engines() []server.Engine {
+	flag.Parse()
+	for _, name := range []string{"test.fuzz", "test.bench"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return []server.Engine{server.EngineAuto}
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return []server.Engine{server.EngineGoroutine}
+	}
+	return []server.Engine{server.EngineAuto, server.EngineGoroutine}
 }
 
 // settles waits for something that is on its way.

@@ -257,7 +257,7 @@ func (r *HTTPRequest) RemoteIP() netip.Addr {
 // fields say. It is invalid for Unix sockets.
 func (r *HTTPRequest) PeerIP() netip.Addr {
 	if r.c != nil {
-		return r.c.peerIP
+		return r.c.t.remoteIP()
 	}
 	if h := r.viaHTTP(); h != nil {
 		return h.peerIP

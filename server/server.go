@@ -45,7 +45,7 @@ type HTTPServer struct {
 	// MinRate is how fast, in octets a second, a peer must send a body and take
 	// an answer on average, 240 by default. It counts only time spent waiting for
 	// the peer, after RateGrace; being fast saves up to a minute for later.
-	MinRate int
+	MinRate int64
 	// RateGrace is how long a peer may keep the server waiting for one request
 	// before MinRate applies, 10 s by default.
 	RateGrace time.Duration
@@ -58,6 +58,10 @@ type HTTPServer struct {
 	// counted by /64 for IPv6; more are closed at once. None by default. Behind a
 	// proxy all connections come from one address.
 	MaxConnsPerIP int
+
+	// Engine chooses how connections are waited for. The default, EngineAuto, is
+	// right unless there is something to find out.
+	Engine Engine
 
 	// DisableKeepAlive closes every connection after its first answer.
 	DisableKeepAlive bool
@@ -105,6 +109,7 @@ type HTTPServer struct {
 	root     context.Context
 
 	mu        sync.Mutex
+	loops     *loopEngine                // guarded by mu; nil until a listener needs them
 	listeners map[*net.Listener]struct{} // guarded by mu; by pointer, as not every listener can be a key
 }
 
@@ -160,7 +165,7 @@ func (s *HTTPServer) resolve() (*settings, error) {
 		maxRequest:       orDefault(s.MaxRequest, 10<<20, -1),
 		headerTimeout:    orDefault(s.HeaderTimeout, 10*time.Second, 0),
 		idleTimeout:      orDefault(s.IdleTimeout, 120*time.Second, 0),
-		minRate:          int64(orDefault(s.MinRate, 240, 0)),
+		minRate:          orDefault(s.MinRate, 240, 0),
 		rateGrace:        orDefault(s.RateGrace, 10*time.Second, 0),
 		disableKeepAlive: s.DisableKeepAlive,
 		std:              &http.Server{},
@@ -264,8 +269,11 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 	ctx, cancel := context.WithCancelCause(base)
 	unhook := context.AfterFunc(s.root, func() { cancel(context.Cause(s.root)) })
 	_ = unhook // requests outlive this call: the hook goes with the root context
-	var e engine = &goroutineEngine{srv: s, tls: config}
-	return e.serve(ctx, l)
+	e, err := s.engineFor(l, config)
+	if err != nil {
+		return err
+	}
+	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr()}, l)
 }
 
 // Shutdown ends the server gently: it stops accepting, lets connections without
@@ -277,7 +285,7 @@ func (s *HTTPServer) Shutdown(ctx context.Context) error {
 	if !s.stop() {
 		return nil
 	}
-	s.tracker.nudgeIdle()
+	s.nudgeIdle()
 	select {
 	case <-s.tracker.drained():
 		s.cut(ErrServerDraining)
@@ -285,10 +293,31 @@ func (s *HTTPServer) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.cut(ErrServerDraining)
-	if n := s.tracker.closeAll(); n > 0 {
+	if n := s.cutAll(); n > 0 {
 		s.set.log.Warn().Int("connections", n).Msg("server: shutdown cut connections that were not done in time")
 	}
 	return ctx.Err()
+}
+
+func (s *HTTPServer) nudgeIdle() {
+	s.tracker.nudgeIdle()
+	if loops := s.startedLoops(); loops != nil {
+		loops.nudge()
+		drained := s.tracker.drained()
+		go func() {
+			<-drained
+			loops.end()
+		}()
+	}
+}
+
+// cutAll closes what is left and returns how many connections that were.
+func (s *HTTPServer) cutAll() int {
+	n := s.tracker.closeAll()
+	if loops := s.startedLoops(); loops != nil {
+		n += loops.cut()
+	}
+	return n
 }
 
 // Close ends the server at once: listeners and connections are closed, and the
@@ -297,8 +326,9 @@ func (s *HTTPServer) Close() error {
 	if !s.stop() {
 		return nil
 	}
+	s.nudgeIdle()
 	s.cut(ErrServerDraining)
-	s.tracker.closeAll()
+	s.cutAll()
 	return nil
 }
 

@@ -16,14 +16,16 @@ type tracked interface {
 	closeNow()
 }
 
-// tracker knows the open connections, bounds their number, and tells when the
-// last one is gone.
+// tracker counts the open connections, bounds their number, and tells when the
+// last one is gone. It knows those of the goroutine engine one by one; other
+// engines keep their own books.
 type tracker struct {
 	slots   chan struct{} // nil = no bound
 	perIP   int
 	stopped chan struct{}
 
 	mu    sync.Mutex
+	open  int                     // guarded by mu
 	conns map[tracked]trackedConn // guarded by mu
 	byIP  map[netip.Addr]int      // guarded by mu
 	empty chan struct{}           // closed when conns falls empty; guarded by mu
@@ -68,13 +70,16 @@ func (t *tracker) release() {
 	}
 }
 
-// ipKey groups addresses: an IPv6 host has a /64 to choose from.
-func ipKey(addr net.Addr) netip.Addr {
-	a, ok := addr.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
+// ipOf is the address of a peer, invalid where it has none.
+func ipOf(addr net.Addr) netip.Addr {
+	if a, ok := addr.(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap().WithZone("")
 	}
-	ip := a.AddrPort().Addr().Unmap().WithZone("")
+	return netip.Addr{}
+}
+
+// ipKey groups addresses: an IPv6 host has a /64 to choose from.
+func ipKey(ip netip.Addr) netip.Addr {
 	if ip.Is6() {
 		if p, err := ip.Prefix(64); err == nil {
 			return p.Addr()
@@ -83,22 +88,57 @@ func ipKey(addr net.Addr) netip.Addr {
 	return ip
 }
 
-// add enters a connection; false when its address has too many, or the server is
-// at its end.
-func (t *tracker) add(k tracked, remote net.Addr) bool {
+// admit counts a connection in; false when its address has too many, or the
+// server is at its end.
+func (t *tracker) admit(ip netip.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.admitLocked(ip)
+}
+
+func (t *tracker) admitLocked(ip netip.Addr) bool {
 	if t.sealed {
 		return false
 	}
-	var ip netip.Addr
-	if t.perIP > 0 {
-		if ip = ipKey(remote); ip.IsValid() {
-			if t.byIP[ip] >= t.perIP {
-				return false
-			}
-			t.byIP[ip]++
+	if t.perIP > 0 && ip.IsValid() {
+		key := ipKey(ip)
+		if t.byIP[key] >= t.perIP {
+			return false
 		}
+		t.byIP[key]++
+	}
+	t.open++
+	return true
+}
+
+// leave counts a connection out.
+func (t *tracker) leave(ip netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaveLocked(ip)
+}
+
+func (t *tracker) leaveLocked(ip netip.Addr) {
+	if t.perIP > 0 && ip.IsValid() {
+		key := ipKey(ip)
+		if t.byIP[key]--; t.byIP[key] == 0 {
+			delete(t.byIP, key)
+		}
+	}
+	t.release()
+	if t.open--; t.open == 0 && t.empty != nil {
+		close(t.empty)
+		t.empty, t.sealed = nil, true
+	}
+}
+
+// add enters a connection; false when it is not admitted.
+func (t *tracker) add(k tracked, remote net.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ip := ipOf(remote)
+	if !t.admitLocked(ip) {
+		return false
 	}
 	t.conns[k] = trackedConn{ip: ip}
 	return true
@@ -126,16 +166,7 @@ func (t *tracker) forget(k tracked) {
 		return
 	}
 	delete(t.conns, k)
-	if entry.ip.IsValid() {
-		if t.byIP[entry.ip]--; t.byIP[entry.ip] == 0 {
-			delete(t.byIP, entry.ip)
-		}
-	}
-	t.release()
-	if len(t.conns) == 0 && t.empty != nil {
-		close(t.empty)
-		t.empty, t.sealed = nil, true
-	}
+	t.leaveLocked(entry.ip)
 }
 
 func (t *tracker) stopAccepting() { close(t.stopped) }
@@ -144,7 +175,7 @@ func (t *tracker) stopAccepting() { close(t.stopped) }
 func (t *tracker) drained() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.conns) == 0 {
+	if t.open == 0 {
 		t.sealed = true
 		done := make(chan struct{})
 		close(done)

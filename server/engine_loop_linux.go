@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// loopEngine serves plain TCP and Unix connections from event loops, one for
+// each processor. An idle connection costs it one small struct: no goroutine, no
+// buffer, no timer.
+//
+// # The roles of a worker
+//
+// A loop is an epoll instance and the goroutines, its workers, that take turns at
+// it. A worker is always in one of these roles:
+//
+//	poller    waits for events. At most one worker of a loop at a time.
+//	driver    owns one connection: reads it, runs its handlers, writes answers.
+//	follower  runnable, but has not run yet.
+//
+// Handlers run on the driver itself, and may block. Before a driver calls
+// handlers it makes sure that a follower is runnable. While handlers do not block,
+// the driver goes on to the next event, and then to polling, and the follower
+// never gets the processor. When a handler blocks, the scheduler runs the
+// follower: it takes the events that are left, or becomes the poller, and the
+// loop goes on. A worker that finds nothing to do, and somebody else polling,
+// ends. So a fast handler costs no goroutine switch and a slow one costs one.
+//
+// # Invariants
+//
+//   - An event in the queue of a loop has been taken out of the kernel and is
+//     handled exactly once, by whoever pops it.
+//   - While polling is false and the queue is empty, some worker of the loop is
+//     runnable or running: it will look at the queue before it ends.
+//   - Only the goroutine that set the busy bit of a connection touches its
+//     machine, its file descriptor included, until it clears the bit.
+//   - A descriptor is closed by the owner of the busy bit, with the table entry
+//     gone first, so that a number that is used again cannot be taken for the old
+//     connection: events carry the generation of the entry they are for.
+type loopEngine struct {
+	srv   *HTTPServer
+	loops []*loop
+	table connTable
+	clock atomic.Int64 // nanoseconds since began, advanced by tick while there are connections
+	began time.Time
+	count atomic.Int64 // open connections
+
+	tickMu  sync.Mutex
+	ticking bool // guarded by tickMu
+}
+
+// tickEvery is the precision of head and idle timeouts.
+const tickEvery = 100 * time.Millisecond
+
+func newLoopEngine(srv *HTTPServer) (*loopEngine, error) {
+	e := &loopEngine{srv: srv, began: time.Now()}
+	for range max(runtime.GOMAXPROCS(0), 1) {
+		l, err := newLoop(e)
+		if err != nil {
+			for _, l := range e.loops {
+				l.close()
+			}
+			return nil, err
+		}
+		e.loops = append(e.loops, l)
+	}
+	for _, l := range e.loops {
+		go l.work()
+	}
+	return e, nil
+}
+
+// servable reports whether the loops can serve a listener's connections.
+func servable(l net.Listener) bool {
+	switch l := l.(type) {
+	case *net.TCPListener:
+		return true
+	case *net.UnixListener:
+		return l.Addr().Network() == "unix"
+	}
+	return false
+}
+
+// serve accepts connections straight into the loops.
+func (e *loopEngine) serve(on *serving, l net.Listener) error {
+	a, err := newAcceptor(l)
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() { // wakes accept when the server stops
+		select {
+		case <-e.srv.tracker.stopped:
+		case <-ended:
+		}
+		a.close()
+	}()
+	var pause time.Duration
+	for {
+		// See goroutineEngine.serve for why the place is taken only afterwards.
+		if !e.srv.tracker.acquire() {
+			return ErrServerClosed
+		}
+		e.srv.tracker.release()
+		fd, addr, err := a.accept()
+		if err != nil {
+			if e.srv.draining.Load() {
+				return ErrServerClosed
+			}
+			if !temporary(err) {
+				return err
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			e.srv.set.acceptLog.warn(&e.srv.set.log, err)
+			select {
+			case <-time.After(pause):
+			case <-e.srv.tracker.stopped:
+				return ErrServerClosed
+			}
+			continue
+		}
+		pause = 0
+		if !e.srv.tracker.acquire() {
+			_ = syscall.Close(fd)
+			return ErrServerClosed
+		}
+		e.add(on, fd, addr)
+	}
+}
+
+// add gives a connection to the loop that has the fewest.
+func (e *loopEngine) add(on *serving, fd int, addr netip.AddrPort) {
+	l := e.loops[0]
+	for _, other := range e.loops[1:] {
+		if other.count.Load() < l.count.Load() {
+			l = other
+		}
+	}
+	if !e.srv.tracker.admit(addr.Addr()) {
+		e.srv.tracker.release()
+		_ = syscall.Close(fd)
+		return
+	}
+	k := &loopConn{loop: l, fd: fd, addr: addr}
+	k.linked.Store(unlinked)
+	k.state.Store(stateBusy) // nobody else until it is all there
+	k.machine.init(on, k, nil)
+	k.machine.setState(http.StateNew)
+	l.count.Add(1)
+	e.count.Add(1)
+	e.table.put(k)
+	e.keepTicking()
+	k.wait(e.srv.set.headerTimeout)
+	if err := l.register(k); err != nil {
+		e.srv.set.acceptLog.warn(&e.srv.set.log, err)
+		k.close()
+		return
+	}
+	// What epoll had to say meanwhile is in the state. Nothing, usually.
+	if !k.yield() {
+		go k.drive()
+	}
+	if e.srv.draining.Load() {
+		go l.handle(k, stateDrain)
+	}
+}
+
+// keepTicking runs the coarse clock while there are connections.
+func (e *loopEngine) keepTicking() {
+	e.tickMu.Lock()
+	defer e.tickMu.Unlock()
+	if e.ticking {
+		return
+	}
+	e.ticking = true
+	e.clock.Store(int64(time.Since(e.began)))
+	go e.tick()
+}
+
+func (e *loopEngine) tick() {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for range ticker.C {
+		e.clock.Store(int64(time.Since(e.began)))
+		for _, l := range e.loops {
+			l.sweep()
+		}
+		e.tickMu.Lock()
+		if e.count.Load() == 0 {
+			e.ticking = false
+			e.tickMu.Unlock()
+			return
+		}
+		e.tickMu.Unlock()
+	}
+}
+
+// nudge has connections without a request let go: the server drains.
+func (e *loopEngine) nudge() {
+	e.table.each(func(k *loopConn) { go k.loop.handle(k, stateDrain) }) // which may run handlers
+}
+
+// cut closes all connections under their handlers and returns their number.
+func (e *loopEngine) cut() (n int) {
+	e.table.each(func(k *loopConn) {
+		k.closeNow()
+		n++
+	})
+	return n
+}
+
+// end stops the loops when no connection is left.
+func (e *loopEngine) end() {
+	for _, l := range e.loops {
+		l.close()
+	}
+}

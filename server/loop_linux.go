@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// loop is one epoll instance and its workers.
+type loop struct {
+	engine *loopEngine
+	epfd   int
+	file   *os.File // the epoll descriptor, in Go's own poller
+	rc     syscall.RawConn
+	count  atomic.Int64 // connections
+	wheel  wheel
+
+	// armed says that a follower is runnable.
+	armed atomic.Bool
+
+	mu      sync.Mutex
+	polling bool // a worker waits for events; guarded by mu
+	closed  bool // guarded by mu
+	head    int  // next event to pop; guarded by mu
+	tail    int  // guarded by mu
+
+	// events is written by the poller while polling is true and the queue is empty,
+	// and read under mu otherwise.
+	events [eventBatch]syscall.EpollEvent
+	polled int
+	pollFn func(fd uintptr) bool
+}
+
+const eventBatch = 256
+
+func newLoop(e *loopEngine) (*loop, error) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	// A poller that blocked in epoll_wait would hold a thread, and the scheduler
+	// would take a while to notice. An epoll descriptor is itself pollable: in
+	// Go's poller waiting costs what waiting for a socket costs.
+	if err := syscall.SetNonblock(epfd, true); err != nil {
+		_ = syscall.Close(epfd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	l := &loop{engine: e, epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll")}
+	if l.rc, err = l.file.SyscallConn(); err != nil {
+		_ = l.file.Close()
+		return nil, err
+	}
+	l.pollFn = func(fd uintptr) bool {
+		l.polled = epollWait(int(fd), l.events[:])
+		return l.polled > 0
+	}
+	return l, nil
+}
+
+// epollWait takes the events that are there, without waiting. It does not tell
+// the scheduler: the call returns at once.
+func epollWait(epfd int, events []syscall.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0 // EINTR: Go's poller calls again, as the descriptor stays ready
+	}
+	return int(n)
+}
+
+// register enters a connection, once and for all: edge-triggered for input,
+// output and hang-up.
+func (l *loop) register(k *loopConn) error {
+	const edge = 1 << 31 // EPOLLET, which package syscall has as a negative number
+	ev := syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edge,
+		Fd:     int32(k.fd), Pad: int32(k.gen),
+	}
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(l.epfd, syscall.EPOLL_CTL_ADD, k.fd, &ev))
+}
+
+// work is the life of a worker.
+func (l *loop) work() {
+	clean := false
+	defer func() {
+		if !clean { // a handler called runtime.Goexit: somebody has to go on
+			go l.work()
+		}
+	}()
+	l.mu.Lock()
+	for !l.closed {
+		if l.head < l.tail {
+			ev := l.events[l.head]
+			l.head++
+			l.mu.Unlock()
+			if k := l.engine.table.get(int(ev.Fd), uint32(ev.Pad)); k != nil {
+				l.handle(k, stateOf(ev.Events))
+			}
+			l.mu.Lock()
+			continue
+		}
+		if l.polling {
+			break
+		}
+		l.polling = true
+		l.mu.Unlock()
+		err := l.rc.Read(l.pollFn)
+		l.mu.Lock()
+		l.polling = false
+		if err != nil { // closed
+			break
+		}
+		l.head, l.tail = 0, l.polled
+	}
+	l.mu.Unlock()
+	clean = true
+}
+
+// arm makes sure that somebody takes over when the caller blocks.
+func (l *loop) arm() {
+	if !l.armed.Load() && l.armed.CompareAndSwap(false, true) {
+		go func() {
+			l.armed.Store(false)
+			l.work()
+		}()
+	}
+}
+
+// handle takes note of what happened to a connection, and drives it unless
+// somebody already does.
+func (l *loop) handle(k *loopConn, happened uint32) {
+	for {
+		old := k.state.Load()
+		if old&stateBusy != 0 {
+			if k.state.CompareAndSwap(old, old|happened) {
+				k.wake(old, happened)
+				return
+			}
+			continue
+		}
+		if happened&stateAttention == 0 { // only room to write, which nobody waits for
+			return
+		}
+		if k.state.CompareAndSwap(old, old|happened|stateBusy) {
+			k.drive()
+			return
+		}
+	}
+}
+
+// sweep has connections whose time is up driven.
+func (l *loop) sweep() {
+	for _, k := range l.wheel.due(l.engine.clock.Load()) {
+		go l.handle(k, stateDue) // which may run handlers: the clock must not wait for them
+	}
+}
+
+func (l *loop) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	_ = l.file.Close()
+}
