@@ -116,16 +116,14 @@ func outcomeOf(c *pleat.Context) (o outcome) {
 		return o
 	}
 	o.status = c.ResponseStatus()
-	switch committed := req.Committed(); {
-	case failure == nil:
-	case errors.Is(failure, http.ErrAbortHandler):
-		o.aborted = true
-		if !committed {
+	if failure != nil {
+		committed := req.Committed()
+		abort := errors.Is(failure, http.ErrAbortHandler)
+		if !committed && (abort || req.Status() == 0) { // the latter after runtime.Goexit
 			return outcome{aborted: true}
 		}
-	case committed && o.status < http.StatusBadRequest:
-		// An error that came too late to be answered.
-		o.aborted = true
+		// Behind a committed success, the error came too late to be answered.
+		o.aborted = abort || committed && o.status < http.StatusBadRequest
 	}
 	if req.Method() == http.MethodHead || o.status == http.StatusNoContent || o.status == http.StatusNotModified {
 		o.bytes = 0 // written, but not sent

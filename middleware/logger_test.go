@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,10 @@ func testApp(log *logLines, config middleware.LoggerConfig, mw ...pleat.Middlewa
 	})
 	app.GET("/panic", func(c *pleat.Context) error { panic("panic-value") })
 	app.GET("/abort", func(c *pleat.Context) error { panic(http.ErrAbortHandler) })
+	app.GET("/exit", func(c *pleat.Context) error {
+		runtime.Goexit()
+		return nil
+	})
 	app.GET("/cut", func(c *pleat.Context) error {
 		_, _ = c.WriteString("begun")
 		_ = c.Flush()
@@ -94,6 +99,7 @@ func TestLogger(t *testing.T) {
 		{"panic", "GET /panic", map[string]any{"level": "error", "status": 500, "route": "/panic", "error": nil, "stack": nil}},
 		{"abort", "GET /abort", map[string]any{"level": "warn", "status": 0, "bytes": 0, "aborted": true}},
 		{"cut", "GET /cut", map[string]any{"level": "warn", "status": 200, "bytes": 5, "aborted": true}},
+		{"goexit", "GET /exit", map[string]any{"level": "warn", "status": 0, "bytes": 0, "aborted": true}},
 		{"hijack", "GET /hijack", map[string]any{"level": "info", "status": 0, "hijacked": true, "aborted": nil}},
 	}
 	onBoth(t, func(t *testing.T, serve func(*testing.T, *pleat.App) string) {

@@ -39,7 +39,8 @@ type RequestIDConfig struct {
 // id that a trusted peer sent is kept if it is 1 to 64 letters, digits, ".", "_"
 // and "-", and is the only one in the request.
 //
-// Used twice in a chain, the inner one does nothing. A Header that is no field
+// Used twice in a chain, the inner one does nothing; in an app that is mounted in
+// another app the request keeps the id it has there. A Header that is no field
 // name, and an invalid prefix, are errors of the start.
 func RequestID(config RequestIDConfig) pleat.Middleware {
 	if config.Header == "" {
@@ -90,6 +91,11 @@ func (r *requestIDs) validate() error {
 
 // of is the id for a request: the peer's if it may choose, otherwise a new one.
 func (r *requestIDs) of(c *pleat.Context) string {
+	if c.Request().Connection() == nil { // it came through net/http, perhaps from another app
+		if outer := pleat.FromContext(c.Request().Context()); outer != nil && outer.App() != c.App() {
+			return outer.RequestID()
+		}
+	}
 	if r.trusts(c.Request().PeerIP()) {
 		// Of several it is not known which one the peer wrote.
 		if sent := c.Request().Header().Values(r.config.Header); len(sent) == 1 && isRequestID(sent[0]) {

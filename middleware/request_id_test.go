@@ -116,6 +116,39 @@ func TestRequestIDTwice(t *testing.T) {
 	}
 }
 
+// An app in an app speaks of the same request.
+func TestRequestIDMounted(t *testing.T) {
+	mw := middleware.RequestID(middleware.RequestIDConfig{TrustedPeers: loopback})
+	inner := pleat.New(pleat.Config{})
+	inner.Use(mw)
+	inner.GET("/", func(c *pleat.Context) error { return c.Text(200, c.RequestID()) })
+	outer := pleat.New(pleat.Config{})
+	outer.Use(middleware.RequestID(middleware.RequestIDConfig{}))
+	outer.MountHTTP("/inner", inner)
+	a := get(t, serve(t, outer), "/inner/", "X-Request-Id: mine\r\n")
+	if id := a.Header.Values("X-Request-Id"); len(id) != 1 || id[0] != a.text || len(a.text) != 32 {
+		t.Errorf("answer has %q, handler has %q", id, a.text)
+	}
+}
+
+// Behind middleware for net/http the app is still the same.
+func TestRequestIDBehindWrapped(t *testing.T) {
+	app := pleat.New(pleat.Config{})
+	app.Use(
+		pleat.WrapMiddleware(func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				h.ServeHTTP(struct{ http.ResponseWriter }{w}, q)
+			})
+		}),
+		middleware.RequestID(middleware.RequestIDConfig{TrustedPeers: loopback}),
+	)
+	app.GET("/", func(c *pleat.Context) error { return c.Text(200, c.RequestID()) })
+	a := get(t, serve(t, app), "/", "X-Request-Id: mine\r\n")
+	if a.text != "mine" || a.Header.Get("X-Request-Id") != "mine" {
+		t.Errorf("answer has %q, handler has %q", a.Header, a.text)
+	}
+}
+
 // A generator that does not work is reported once, without what it made going
 // anywhere but into a field.
 func TestRequestIDGeneratorReported(t *testing.T) {
