@@ -96,8 +96,10 @@ func (c *Context) sendProblem(p Problem) error {
 		return err
 	}
 	// A client that accepts anything is more likely a program or a person with
-	// curl than a browser: browsers name text/html.
-	switch render.Negotiate(c.accept(), render.ContentTypeText, render.ContentTypeProblem, render.ContentTypeJSON, render.ContentTypeHTML) {
+	// curl than a browser, which names text/html, and gets text. The first offer
+	// stands for that: no type at all, only */* takes it.
+	const anything = ""
+	switch render.Negotiate(c.accept(), anything, render.ContentTypeProblem, render.ContentTypeJSON, render.ContentTypeHTML, render.ContentTypeText) {
 	case render.ContentTypeProblem, render.ContentTypeJSON:
 		return c.encode(c.app.json, p.Status, render.ContentTypeProblem, p)
 	case render.ContentTypeHTML:

@@ -7,6 +7,8 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"strings"
+	"testing"
 )
 
 var (
@@ -20,3 +22,21 @@ type noListener struct{}
 func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
 func (noListener) Close() error              { return nil }
 func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }
+
+func contains(t testing.TB, s string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			t.Errorf("%q is not in %q", part, s)
+		}
+	}
+}
+
+func lacks(t testing.TB, s string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(s, part) {
+			t.Errorf("%q is in %q", part, s)
+		}
+	}
+}
