@@ -31,10 +31,11 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	handler := flag.String("handler", "app", `who answers: "app", with a router, or "bare", package server alone`)
+	engine := flag.String("engine", "auto", `who waits for connections: "loop", "goroutine", or "auto", what the system has`)
 	flag.Parse()
 
 	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
-	s, err := newServer(*handler, &log)
+	s, err := newServer(*handler, *engine, &log)
 	if err == nil {
 		err = s.ListenAndServe(*addr)
 	}
@@ -42,13 +43,26 @@ func main() {
 	os.Exit(1)
 }
 
-var errHandler = errors.New(`-handler is "app" or "bare"`)
+var (
+	errHandler = errors.New(`-handler is "app" or "bare"`)
+	errEngine  = errors.New(`-engine is "auto", "loop" or "goroutine"`)
+)
 
-// newServer makes the server with one of the two handlers.
-func newServer(handler string, log *zerolog.Logger) (*server.HTTPServer, error) {
+var engines = map[string]server.Engine{
+	"auto":      server.EngineAuto,
+	"loop":      server.EngineLoop,
+	"goroutine": server.EngineGoroutine,
+}
+
+// newServer makes the server with one of the two handlers, on one of the engines.
+func newServer(handler, engine string, log *zerolog.Logger) (*server.HTTPServer, error) {
+	e, ok := engines[engine]
+	if !ok {
+		return nil, errEngine
+	}
 	// The limits are the defaults; they are part of the contract and so are
 	// written down.
-	s := &server.HTTPServer{MaxRequest: 10 << 20, MaxHeader: 64 << 10, ErrorLog: log}
+	s := &server.HTTPServer{MaxRequest: 10 << 20, MaxHeader: 64 << 10, Engine: e, ErrorLog: log}
 	switch handler {
 	case "app":
 		app := newApp(log)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,11 +18,11 @@ import (
 	"github.com/pleat-go/pleat/server"
 )
 
-// start serves one of the handlers until the test ends.
-func start(t *testing.T, handler string) net.Addr {
+// start serves one of the handlers on one of the engines until the test ends.
+func start(t *testing.T, handler, engine string) net.Addr {
 	t.Helper()
 	log := zerolog.Nop()
-	s, err := newServer(handler, &log)
+	s, err := newServer(handler, engine, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,15 @@ func start(t *testing.T, handler string) net.Addr {
 	return l.Addr()
 }
 
-func TestContract(t *testing.T) {
+// targets are all combinations of handler and engine that this system has.
+func targets() []string {
+	if runtime.GOOS != "linux" {
+		return []string{"app on goroutine", "bare on goroutine"}
+	}
+	return []string{"app on loop", "app on goroutine", "bare on loop", "bare on goroutine"}
+}
+
+func TestConformanceContract(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	tests := []struct {
 		name, request string
@@ -66,10 +75,11 @@ func TestContract(t *testing.T) {
 		{"no such method", "DELETE /ok HTTP/1.1\r\nHost: x\r\n\r\n", 405, "", ""},
 		{"a broken request", "GET /ok HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", 400, "", ""},
 	}
-	for _, handler := range []string{"app", "bare"} {
-		addr := start(t, handler)
+	for _, target := range targets() {
+		handler, engine, _ := strings.Cut(target, " on ")
+		addr := start(t, handler, engine)
 		for _, tt := range tests {
-			t.Run(handler+"/"+tt.name, func(t *testing.T) {
+			t.Run(target+"/"+tt.name, func(t *testing.T) {
 				conn, err := net.Dial(addr.Network(), addr.String())
 				if err != nil {
 					t.Fatal(err)
@@ -105,7 +115,10 @@ func TestContract(t *testing.T) {
 
 func TestUnknownHandler(t *testing.T) {
 	log := zerolog.Nop()
-	if s, err := newServer("nosuch", &log); s != nil || !errors.Is(err, errHandler) {
+	if s, err := newServer("app", "nosuch", &log); s != nil || !errors.Is(err, errEngine) {
+		t.Errorf("newServer = %v, %v, want %v", s, err, errEngine)
+	}
+	if s, err := newServer("nosuch", "auto", &log); s != nil || !errors.Is(err, errHandler) {
 		t.Errorf("newServer = %v, %v, want errHandler", s, err)
 	}
 }
