@@ -142,14 +142,21 @@ func (s *site) try(method, target string, fields ...string) (*answer, error) {
 	return &answer{r, string(b)}, err
 }
 
-// raw sends octets over a connection of its own and reads one answer.
-func (s *site) raw(request string) *answer {
+// dial opens a connection that is closed with the test.
+func (s *site) dial() net.Conn {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer conn.Close()
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// raw sends octets over a connection of its own and reads one answer.
+func (s *site) raw(request string) *answer {
+	s.t.Helper()
+	conn := s.dial()
 	if _, err := io.WriteString(conn, request); err != nil {
 		s.t.Fatal(err)
 	}
