@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+
+// The servers are separate programs without the race detector in them, so there
+// is nothing for it to find here.
+//go:build !race
+
+package servers_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pleat-go/pleat/bench/contract"
+)
+
+var names = []string{"chi", "echo", "fasthttp", "fiber", "gin", "hertz", "nethttp", "pleat"}
+
+func TestServers(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator), "./...")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	upstream, stop, err := contract.StartUpstream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			program := filepath.Join(bin, name)
+			if runtime.GOOS == "windows" {
+				program += ".exe"
+			}
+			out, err := exec.CommandContext(t.Context(), program, "-cookie").Output()
+			if err != nil {
+				t.Fatalf("-cookie: %v", err)
+			}
+			cookie := strings.TrimSpace(string(out))
+			log := filepath.Join(t.TempDir(), "access.log")
+			addr := start(t, program, "-upstream", upstream, "-log", log)
+			check := &contract.Check{URL: "http://" + addr, Cookie: cookie}
+			if err := check.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			checkLog(t, log)
+
+			addr = start(t, program, "-upstream", upstream, "-tls")
+			check = &contract.Check{URL: "https://" + addr, Cookie: cookie}
+			if err := check.Run(t.Context()); err != nil {
+				t.Errorf("with TLS: %v", err)
+			}
+		})
+	}
+}
+
+// start runs a server until the test ends and waits until it accepts.
+func start(t *testing.T, program string, args ...string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	_ = l.Close()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	c := exec.CommandContext(ctx, program, append(args, "-addr", addr)...)
+	var stderr bytes.Buffer // read when the server has ended
+	c.Stderr = &stderr
+	if err := c.Start(); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("%s %v ended: %v\n%s", program, args, err, &stderr)
+		default:
+		}
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			_ = conn.Close()
+			return addr
+		}
+	}
+	t.Fatalf("%s %v does not accept connections", program, args)
+	return ""
+}
+
+// checkLog looks for the line of the first profile that the check asks for.
+func checkLog(t *testing.T, name string) {
+	t.Helper()
+	var text []byte
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var err error
+		if text, err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "/app/users/42") {
+			break // pleat's LogWriter lets lines wait for others
+		}
+	}
+	var first string
+	for l := range strings.Lines(string(text)) {
+		if strings.Contains(l, "/app/users/42") {
+			first = l
+			break
+		}
+	}
+	var line struct {
+		Method, Path, Route, Remote string
+		Status                      int
+		Bytes                       int64
+		Time                        time.Time
+		Duration                    *int64 `json:"duration_us"`
+		RequestID                   string `json:"request_id"`
+	}
+	if err := json.Unmarshal([]byte(first), &line); err != nil {
+		t.Fatalf("access log: %v: %q", err, first)
+	}
+	if line.Method != "GET" || line.Path != "/app/users/42" || !strings.HasPrefix(line.Route, "/app/users/") ||
+		line.Status != http.StatusOK || line.Bytes == 0 || line.Remote != "203.0.113.7" || line.RequestID == "" ||
+		line.Duration == nil || line.Time.IsZero() {
+		t.Errorf("access log: %s", first)
+	}
+}
