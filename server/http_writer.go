@@ -110,13 +110,20 @@ func (w *responseWriter) implyHeader() {
 
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.beforeWrite(p)
-	return w.r.Write(p)
+	if len(p) > 0 && (w.status == http.StatusNoContent || w.status == http.StatusNotModified) {
+		return 0, http.ErrBodyNotAllowed
+	}
+	n, err := w.r.Write(p)
+	switch err {
+	case ErrContentLength:
+		err = http.ErrContentLength
+	case ErrHijacked:
+		err = http.ErrHijacked
+	}
+	return n, err
 }
 
-func (w *responseWriter) WriteString(s string) (int, error) {
-	w.beforeWrite(bytesOf(s))
-	return w.r.WriteString(s)
-}
+func (w *responseWriter) WriteString(s string) (int, error) { return w.Write(bytesOf(s)) }
 
 // beforeWrite does what net/http does at the first write: the head is decided,
 // and a content type is guessed where none was given.

@@ -102,6 +102,9 @@ func (k *loopConn) wasRead(n int, p []byte) int {
 
 func (k *loopConn) read(p []byte) (int, error) {
 	for {
+		if q := k.parked.Load(); q != nil && passed(deadlineOf(q.readBy.Load())) {
+			return 0, os.ErrDeadlineExceeded // whatever may be there
+		}
 		k.state.And(^stateIn)
 		n, err := k.readOnce(p)
 		switch {
@@ -137,6 +140,9 @@ func (k *loopConn) read(p []byte) (int, error) {
 }
 
 func (k *loopConn) write(a, b []byte) error {
+	if q := k.parked.Load(); q != nil && passed(deadlineOf(q.writeBy.Load())) {
+		return os.ErrDeadlineExceeded // whatever room there is
+	}
 	if len(a) == 0 {
 		a, b = b, nil
 	}
