@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -40,3 +41,5 @@ func lacks(t testing.TB, s string, parts ...string) {
 		}
 	}
 }
+
+func urlQuery(s string) string { return url.QueryEscape(s) }
