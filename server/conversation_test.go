@@ -33,7 +33,7 @@ func start(t testing.TB, s *server.HTTPServer) string {
 
 func startOn(t testing.TB, s *server.HTTPServer, l net.Listener) {
 	t.Helper()
-	if s.Engine == server.EngineAuto {
+	if s.Engine == server.EngineAuto && engine != server.EngineAuto {
 		s.Engine = engine
 	}
 	served := make(chan error, 1)

@@ -105,10 +105,9 @@ type HTTPServer struct {
 	setErr   error
 	tracker  tracker
 	draining atomic.Bool
-	cut      context.CancelCauseFunc // ends the base contexts
-	root     context.Context
 
 	mu        sync.Mutex
+	bases     []context.CancelCauseFunc  // of the contexts of listeners; guarded by mu
 	loops     *loopEngine                // guarded by mu; nil until a listener needs them
 	listeners map[*net.Listener]struct{} // guarded by mu; by pointer, as not every listener can be a key
 }
@@ -151,7 +150,6 @@ func (s *HTTPServer) prepare() error {
 
 func (s *HTTPServer) resolve() (*settings, error) {
 	s.listeners = map[*net.Listener]struct{}{}
-	s.root, s.cut = context.WithCancelCause(context.Background())
 	s.tracker.init(s.MaxConns, s.MaxConnsPerIP)
 	if s.Handler == nil {
 		return nil, errors.New("server: no Handler")
@@ -265,10 +263,12 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 			return errors.New("server: BaseContext returned nil")
 		}
 	}
-	// Requests end when either the caller's context or the server does.
+	// Requests end when either the caller's context or the server does; they may
+	// outlive this call.
 	ctx, cancel := context.WithCancelCause(base)
-	unhook := context.AfterFunc(s.root, func() { cancel(context.Cause(s.root)) })
-	_ = unhook // requests outlive this call: the hook goes with the root context
+	s.mu.Lock()
+	s.bases = append(s.bases, cancel)
+	s.mu.Unlock()
 	e, err := s.engineFor(l, config)
 	if err != nil {
 		return err
@@ -297,6 +297,18 @@ func (s *HTTPServer) Shutdown(ctx context.Context) error {
 		s.set.log.Warn().Int("connections", n).Msg("server: shutdown cut connections that were not done in time")
 	}
 	return ctx.Err()
+}
+
+// cut ends the contexts of all requests, before it returns: what happens to their
+// connections next is not to look like the client's doing.
+func (s *HTTPServer) cut(cause error) {
+	s.mu.Lock()
+	bases := s.bases
+	s.bases = nil
+	s.mu.Unlock()
+	for _, cancel := range bases {
+		cancel(cause)
+	}
 }
 
 func (s *HTTPServer) nudgeIdle() {

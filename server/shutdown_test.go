@@ -105,6 +105,7 @@ func TestShutdownDeadline(t *testing.T) {
 	entered := make(chan struct{})
 	causes := make(chan error, 1)
 	s := &server.HTTPServer{ErrorLog: &log, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		_ = r.Context().Done()
 		close(entered)
 		<-r.Context().Done()
 		causes <- context.Cause(r.Context())
@@ -117,7 +118,7 @@ func TestShutdownDeadline(t *testing.T) {
 	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Shutdown = %v", err)
 	}
-	if cause := <-causes; !errors.Is(cause, server.ErrServerDraining) && !errors.Is(cause, server.ErrClientGone) {
+	if cause := <-causes; !errors.Is(cause, server.ErrServerDraining) {
 		t.Errorf("cause %v", cause)
 	}
 	c.wantEnd("cut")
