@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -390,25 +389,25 @@ func TestWrappedMiddlewareThatDoesNotGoOn(t *testing.T) {
 
 // http.TimeoutHandler answers while the chain is still running.
 func TestTimeoutHandler(t *testing.T) {
-	everywhere(t, func(t *testing.T) *pleat.App {
-		ended := make(chan error, 1)
-		log := &logBook{}
+	release, ended := make(chan struct{}, 1), make(chan error, 1)
+	log := &logBook{}
+	everywhere(t, func(*testing.T) *pleat.App {
 		app := pleat.New(pleat.Config{Logger: log.logger()})
 		timeout := func(d time.Duration) pleat.Middleware {
 			return pleat.WrapMiddleware(func(next http.Handler) http.Handler { return http.TimeoutHandler(next, d, "slow") })
 		}
 		app.GET("/slow", func(c *pleat.Context) error {
 			<-c.Done()
+			<-release
 			_ = c.SetHeader("X-Late", "1")
 			userKey.Set(c, "late")
-			_, err := c.WriteString("late")
+			_, _ = c.WriteString("late")
 			ended <- c.Flush()
-			return errors.Join(err, errBroken)
+			return errBroken
 		}, timeout(time.Millisecond))
 		app.GET("/fast", text("fast"), timeout(time.Hour))
 		app.GET("/error", func(*pleat.Context) error { return pleat.NewError(409, "taken") }, timeout(time.Hour))
 		app.GET("/panic", func(*pleat.Context) error { panic("boom") }, timeout(time.Hour))
-		t.Cleanup(func() { <-ended })
 		return app
 	}, func(t *testing.T, s *site) {
 		for target, want := range map[string]string{
@@ -418,8 +417,17 @@ func TestTimeoutHandler(t *testing.T) {
 			if got := fmt.Sprint(a.StatusCode, " ", a.body); !strings.HasPrefix(got, want) || a.Header.Get("X-Late") != "" {
 				t.Errorf("%s = %q, want %q", target, got, want)
 			}
+			if target == "/slow" {
+				release <- struct{}{}
+				if err := <-ended; err == nil {
+					t.Error("what comes too late is taken")
+				}
+			}
 		}
 	})
+	if !settles(func() bool { return strings.Count(log.String(), "after the middleware around it had answered") == 3 }) {
+		t.Errorf("log = %v", log)
+	}
 }
 
 func TestSignedCookiesBehindWrappedMiddleware(t *testing.T) {
