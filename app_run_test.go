@@ -74,7 +74,7 @@ func startProgram(t *testing.T, timeout time.Duration) *program {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &program{t: t, addr: filepath.Join(dir, "s")}
 	p.cmd = exec.Command(os.Args[0], "-test.run=^TestRunHelper$", "-test.v")
-	p.cmd.Env = append(os.Environ(), "PLEAT_TEST_RUN="+p.addr, "PLEAT_TEST_TIMEOUT="+timeout.String())
+	p.cmd.Env = append(os.Environ(), "PLEAT_TEST_RUN="+p.addr, "PLEAT_TEST_TIMEOUT="+timeout.String(), "GORACE=atexit_sleep_ms=0")
 	p.in, _ = p.cmd.StdinPipe()
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
