@@ -66,8 +66,7 @@ type program struct {
 
 func startProgram(t *testing.T, timeout time.Duration) *program {
 	t.Helper()
-	// Short, and so a path that a socket may have.
-	dir, err := os.MkdirTemp("", "pleat")
+	dir, err := os.MkdirTemp("", "pleat") //nolint:usetesting // the path of a socket has to be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func TestPropagation(t *testing.T) {
 				got = append(got, text)
 			}
 		}
-		if c.Client() != c.Client() {
+		if first := c.Client(); c.Client() != first {
 			return errBroken
 		}
 		return c.Text(200, strings.Join(got, " "))

@@ -43,7 +43,7 @@ func TestRequestLog(t *testing.T) {
 func TestRequestIDs(t *testing.T) {
 	app := pleat.New(pleat.Config{})
 	app.GET("/", func(c *pleat.Context) error {
-		if c.RequestID() != c.RequestID() {
+		if first := c.RequestID(); c.RequestID() != first {
 			t.Error("the id changes")
 		}
 		return c.Text(200, c.RequestID())

@@ -214,7 +214,7 @@ func TestTheErrorHandler(t *testing.T) {
 		{"does nothing", func(*pleat.Context, error) error { return nil }, 401, "", 0},
 		{"writes only", func(c *pleat.Context, _ error) error { _, err := c.WriteString("mine"); return err }, 401, "mine", 0},
 		{"by net/http", func(c *pleat.Context, _ error) error {
-			http.Error(c.Request().ResponseWriter(), "mine", 402)
+			http.Error(c.Request().ResponseWriter(), "mine", http.StatusPaymentRequired)
 			return nil
 		}, 402, "mine\n", 0},
 		{"fails", func(c *pleat.Context, _ error) error {

@@ -89,7 +89,7 @@ func TestHijackThroughWrappedHandlers(t *testing.T) {
 	hijack := pleat.WrapHTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			http.Error(w, err.Error(), 501)
+			http.Error(w, err.Error(), http.StatusNotImplemented)
 			return
 		}
 		defer conn.Close()
@@ -356,7 +356,7 @@ func TestWrappedRequests(t *testing.T) {
 
 func TestWrappedMiddlewareThatDoesNotGoOn(t *testing.T) {
 	stop := pleat.WrapMiddleware(func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) })
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	})
 	retry := pleat.WrapMiddleware(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
