@@ -124,7 +124,8 @@ func (c *HTTPConnection) readContent(p []byte) (int, error) {
 	}
 }
 
-// takeContent moves content from the input buffer to p.
+// takeContent moves content from the input buffer to p. What came before an
+// error counts, wherever the octets were cut.
 func (c *HTTPConnection) takeContent(p []byte) (n int) {
 	b := &c.body
 	if b.chunks == nil {
@@ -148,11 +149,10 @@ func (c *HTTPConnection) takeContent(p []byte) (n int) {
 			}
 			c.linger = true
 			c.closing.Store(true)
-			return 0
 		case b.limit >= 0 && b.received > b.limit:
+			n -= int(b.received - b.limit)
 			b.err = ErrBodyTooLarge
 			c.closing.Store(true)
-			return 0
 		case done:
 			c.contentComplete()
 		}

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 			break
 		}
 	}
+	if f := flag.Lookup("test.fuzz"); f != nil && f.Value.String() != "" {
+		os.Exit(code) // the fuzzing engine has goroutines of its own
+	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	if code == 0 && !settles(func() bool { return runtime.NumGoroutine() <= goroutines }) {
 		stacks := make([]byte, 1<<20)
@@ -37,6 +40,11 @@ func TestMain(m *testing.M) {
 	}
 	if code == 0 && !settles(func() bool { return openFiles() <= files }) {
 		fmt.Fprintf(os.Stderr, "leaked descriptors: %d at the start, %d at the end\n", files, openFiles())
+		for fd := range 64 {
+			if target, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd)); err == nil {
+				fmt.Fprintln(os.Stderr, fd, target)
+			}
+		}
 		code = 1
 	}
 	os.Exit(code)
