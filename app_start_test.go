@@ -36,6 +36,7 @@ func TestStartReportsAll(t *testing.T) {
 	app.MountHTTP("/mount", nil)
 	app.Static("/files", nil, pleat.Static{})
 	app.Static("/more", fstest.MapFS{}, pleat.Static{Deny: []string{"[a-"}})
+	app.Static("/fallback", fstest.MapFS{}, pleat.Static{Fallback: "/index.html"})
 	app.StaticDir("/dir", "/no/such/directory", pleat.Static{})
 	group := app.Group("/group", refusing)
 	group.GET("/1", text("1"))
@@ -52,7 +53,7 @@ func TestStartReportsAll(t *testing.T) {
 	for _, want := range []string{
 		"route GET /a/:y (", "conflicts with GET /a/:x (", "app_start_test.go:", "both match /a/x",
 		"route GET /nil (", "has no handler", "route * /mount/*path (",
-		"static files: no file system", `Deny "[a-": syntax error in pattern`, "/no/such/directory",
+		"static files: no file system", `Deny "[a-": syntax error in pattern`, "/no/such/directory", `"/index.html" is no path in a file system`,
 		"middleware of the app: a middleware is nil",
 		"route GET /group/1 (", "limits: negative (and 2 more routes)",
 		"a middleware returned no handler", "has a middleware that is nil",

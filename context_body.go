@@ -15,13 +15,15 @@ import (
 
 // readBody is a request body that was read whole and is kept for all who ask.
 type readBody struct {
-	of      *server.HTTPRequest
+	of *server.HTTPRequest
+
+	read    sync.Once
 	content []byte
 	err     error
 
-	once sync.Once
-	form *http.Request // with the form parsed out of content
-	bad  error         // why that failed
+	parse sync.Once
+	form  *http.Request // with the form parsed out of content
+	bad   error         // why that failed
 }
 
 // Body is the whole content of the request, up to its limit. It is read once and
@@ -30,30 +32,37 @@ type readBody struct {
 // copy. What was read from Request().BodyReader() before is missing in it. Errors
 // carry the status of their answer (400, 408, 413).
 func (c *Context) Body() ([]byte, error) {
-	b := c.bodyRead()
-	if b == nil {
-		content, err := c.req.Body()
-		if err != nil {
-			err = fmt.Errorf("pleat: reading the body: %w", err)
-		}
-		b = &readBody{of: c.req, content: content, err: err}
-		s := c.shared()
-		s.mu.Lock()
-		s.body = b
-		s.mu.Unlock()
+	s := c.shared()
+	s.mu.Lock()
+	if s.body == nil || s.body.of != c.req {
+		s.body = &readBody{of: c.req}
 	}
+	b := s.body
+	s.mu.Unlock()
+	b.load()
 	return b.content, b.err
+}
+
+// load reads the body, once.
+func (b *readBody) load() {
+	b.read.Do(func() {
+		if b.content, b.err = b.of.Body(); b.err != nil {
+			b.err = fmt.Errorf("pleat: reading the body: %w", b.err)
+		}
+	})
 }
 
 // bodyRead is what Body read, nil when it was not called.
 func (c *Context) bodyRead() *readBody {
 	s := c.shared()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.body == nil || s.body.of != c.req {
+	b := s.body
+	s.mu.Unlock()
+	if b == nil || b.of != c.req {
 		return nil
 	}
-	return s.body
+	b.load() // somebody may be at it
+	return b
 }
 
 // formOfBody is a request whose form was parsed from what Body read; nil when
@@ -63,7 +72,7 @@ func (c *Context) formOfBody() (*http.Request, error) {
 	if b == nil {
 		return nil, nil
 	}
-	b.once.Do(func() {
+	b.parse.Do(func() {
 		contentType := c.Header("Content-Type")
 		b.form = &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {contentType}}, Body: b.reader()}
 		if b.bad = b.err; b.bad != nil {
@@ -92,7 +101,8 @@ func (c *Context) formOfBody() (*http.Request, error) {
 // keepForm takes over a form that somebody else has read from the body.
 func (c *Context) keepForm(q *http.Request) {
 	b := &readBody{of: c.req, form: q}
-	b.once.Do(func() {})
+	b.read.Do(func() {})
+	b.parse.Do(func() {})
 	s := c.shared()
 	s.mu.Lock()
 	s.body = b

@@ -4,13 +4,17 @@ package pleat
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/julienschmidt/httprouter"
 )
 
 // Method is the request method.
@@ -49,9 +53,13 @@ func (c *Context) ParamUint(name string) (uint64, error) {
 }
 
 // Param is a param put through parse: Pants' converters, as a function. What
-// parse refuses is a 404, unless its error has a status of its own.
-func Param[T any](c *Context, name string, parse func(string) (T, error)) (T, error) {
-	v, err := parse(c.Param(name))
+// parse refuses is a 404, unless its error has a status of its own. A param that
+// the pattern does not have is the program's mistake, and a 500.
+func Param[T any](c *Context, name string, parse func(string) (T, error)) (v T, err error) {
+	if !slices.ContainsFunc(c.params, func(p httprouter.Param) bool { return p.Key == name }) {
+		return v, fmt.Errorf("pleat: route %v has no param %q", c.route, name)
+	}
+	v, err = parse(c.Param(name))
 	return v, converted(err, http.StatusNotFound, "")
 }
 

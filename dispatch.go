@@ -49,7 +49,7 @@ func (a *App) run(c *Context, chain Handler) {
 		}
 	}()
 	if err := c.guard(chain); err != nil {
-		a.fail(c, err)
+		a.failSafely(c, err)
 	}
 	through = true
 	c.runFinishers()
@@ -81,12 +81,21 @@ func Call(h Handler, c *Context) (err error) {
 		if v == nil {
 			return
 		}
-		if cause, ok := v.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
+		if isAbort(v) {
 			panic(v)
 		}
 		err = &PanicError{Value: v, Stack: debug.Stack()}
 	}()
 	return h(c)
+}
+
+func isAbort(v any) (abort bool) {
+	err, ok := v.(error)
+	if !ok {
+		return false
+	}
+	defer func() { _ = recover() }() // of an error that cannot be looked at
+	return errors.Is(err, http.ErrAbortHandler)
 }
 
 // guard is Call for functions behind which there is nothing but the server. A
@@ -97,7 +106,7 @@ func (c *Context) guard(h Handler) (err error) {
 		if v := recover(); v != nil {
 			err = http.ErrAbortHandler // Call lets nothing else through
 		}
-		if err != nil && errors.Is(err, http.ErrAbortHandler) {
+		if err == http.ErrAbortHandler { // not errors.Is: err may not stand it
 			c.abort = true
 		}
 	}()
@@ -125,15 +134,32 @@ func answerMiss(c *Context) error {
 	return NewError(u.status, "")
 }
 
-// fail makes the one error answer of a request, and logs what went wrong.
-func (a *App) fail(c *Context, err error) {
-	if !c.abort {
-		err = c.withCause(err)
-	}
-	c.setFailure(err)
-	if c.abort {
+// failSafely is fail for errors that may not even stand being looked at: nil
+// pointers of some error type, say.
+func (a *App) failSafely(c *Context, err error) {
+	failure := c.guard(func(c *Context) error {
+		a.fail(c, err)
+		return nil
+	})
+	if failure == nil || c.abort {
 		return
 	}
+	c.setFailure(failure)
+	c.logPanic(failure, "pleat: the error of a handler cannot be answered")
+	if c.req.SendError(NewError(http.StatusInternalServerError, "")) != nil {
+		c.abort = !c.req.Hijacked()
+	}
+}
+
+// fail makes the one error answer of a request, and logs what went wrong.
+func (a *App) fail(c *Context, err error) {
+	if c.abort || errors.Is(err, http.ErrAbortHandler) {
+		c.abort = true
+		c.setFailure(err)
+		return
+	}
+	err = c.withCause(err)
+	c.setFailure(err)
 	status := StatusOf(err)
 	a.logFailure(c, err, status)
 	if c.req.Hijacked() {

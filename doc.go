@@ -32,5 +32,6 @@
 // are never reused, and a goroutine may keep them. After the handler returned,
 // answering fails with server.ErrRequestDone, and the context is cancelled with
 // that cause. A Context is a context.Context: pass it to whatever should stop
-// when the client goes away.
+// when the client goes away. A middleware that has less time, or more values, for
+// the rest of its chain goes on with [Context.WithContext].
 package pleat

@@ -66,6 +66,11 @@ func (a *App) static(prefix string, t *fileTree, mw []Middleware) *Route {
 	if len(t.Index) == 0 {
 		t.Index = []string{"index.html"}
 	}
+	for _, name := range append(t.Index, t.Fallback) {
+		if name != "" && !fs.ValidPath(name) {
+			mw = []Middleware{refusal(fmt.Errorf("pleat: static files: %q is no path in a file system", name))}
+		}
+	}
 	for _, pattern := range t.Deny {
 		if _, err := path.Match(pattern, ""); err != nil {
 			mw = []Middleware{refusal(fmt.Errorf("pleat: static files: Deny %q: %w", pattern, err))}
