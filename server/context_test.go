@@ -15,7 +15,10 @@ import (
 	"github.com/pleat-go/pleat/server"
 )
 
-type contextKey struct{}
+type (
+	contextKey struct{}
+	otherKey   struct{}
+)
 
 func TestContextClientGone(t *testing.T) {
 	tests := []struct {
@@ -89,7 +92,7 @@ func TestContextEndsWithRequest(t *testing.T) {
 		c.wantStatus(200)
 		ctx := <-kept
 		<-ctx.Done()
-		if cause := context.Cause(ctx); cause != server.ErrRequestDone || ctx.Err() != context.Canceled { //nolint:errorlint // identity is meant
+		if cause := context.Cause(ctx); cause != server.ErrRequestDone || ctx.Err() != context.Canceled {
 			t.Errorf("%s: cause %v, err %v", path, cause, ctx.Err())
 		}
 		derived, cancel := context.WithCancel(ctx)
@@ -107,7 +110,7 @@ func TestContextValues(t *testing.T) {
 		BaseContext: func(net.Listener) context.Context { return base },
 		Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 			ctx := r.Context()
-			if ctx.Value(contextKey{}) != "base" || context.WithValue(ctx, 1, 2).Value(contextKey{}) != "base" {
+			if ctx.Value(contextKey{}) != "base" || context.WithValue(ctx, otherKey{}, 2).Value(contextKey{}) != "base" {
 				t.Error("values of BaseContext are not there")
 			}
 			if ctx.Value(http.LocalAddrContextKey) != r.LocalAddr() {

@@ -53,6 +53,8 @@ type loopEngine struct {
 	began time.Time
 	count atomic.Int64 // open connections
 
+	cutting atomic.Bool // connections are closed as soon as they come
+
 	tickMu  sync.Mutex
 	ticking bool // guarded by tickMu
 }
@@ -150,27 +152,31 @@ func (e *loopEngine) add(on *serving, fd int, addr netip.AddrPort) {
 		_ = syscall.Close(fd)
 		return
 	}
-	k := &loopConn{loop: l, fd: fd, addr: addr}
+	k := &loopConn{loop: l, fd: fd, addr: addr, timed: 1}
 	k.linked.Store(unlinked)
 	k.state.Store(stateBusy) // nobody else until it is all there
 	k.machine.init(on, k, nil)
 	k.machine.setState(http.StateNew)
 	l.count.Add(1)
 	e.count.Add(1)
-	e.table.put(k)
 	e.keepTicking()
 	k.wait(e.srv.set.headerTimeout)
+	e.table.put(k)
 	if err := l.register(k); err != nil {
 		e.srv.set.acceptLog.warn(&e.srv.set.log, err)
 		k.close()
 		return
 	}
-	// What epoll had to say meanwhile is in the state. Nothing, usually.
-	if !k.yield() {
-		go k.drive()
-	}
+	// Who looked at all connections before this one was in the table has set a flag
+	// before that.
 	if e.srv.draining.Load() {
-		go l.handle(k, stateDrain)
+		k.state.Or(stateDrain)
+	}
+	if e.cutting.Load() {
+		k.closeNow()
+	}
+	if happened := k.state.And(^stateBusy) & stateAttention; happened != 0 {
+		l.post(k, happened) // the goroutine that accepts runs no handlers
 	}
 }
 
@@ -206,11 +212,12 @@ func (e *loopEngine) tick() {
 
 // nudge has connections without a request let go: the server drains.
 func (e *loopEngine) nudge() {
-	e.table.each(func(k *loopConn) { go k.loop.handle(k, stateDrain) }) // which may run handlers
+	e.table.each(func(k *loopConn) { k.loop.post(k, stateDrain) })
 }
 
 // cut closes all connections under their handlers and returns their number.
 func (e *loopEngine) cut() (n int) {
+	e.cutting.Store(true)
 	e.table.each(func(k *loopConn) {
 		k.closeNow()
 		n++

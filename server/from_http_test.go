@@ -170,7 +170,7 @@ func TestSameAnswersBehindNetHTTP(t *testing.T) {
 		{name: "file, not modified", header: http.Header{"If-Modified-Since": {when.Format(http.TimeFormat)}}, handler: func(r *server.HTTPRequest) { _ = r.SendFile(file, server.FileOptions{}) }, status: 304},
 		{name: "ReadFrom", handler: withFile(file, func(r *server.HTTPRequest, f *os.File) (int64, error) { return r.ReadFrom(f) }, 50_000), status: 200, want: big},
 		{name: "net/http handler", handler: func(r *server.HTTPRequest) {
-			http.Error(r.ResponseWriter(), "teapot", 418)
+			http.Error(r.ResponseWriter(), "teapot", http.StatusTeapot)
 		}, status: 418, want: "teapot\n"},
 		{name: "net/http redirect", handler: func(r *server.HTTPRequest) {
 			http.Redirect(r.ResponseWriter(), r.StdRequest(), "/there", http.StatusFound)

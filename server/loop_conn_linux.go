@@ -55,11 +55,12 @@ type loopConn struct {
 	loop    *loop
 	fd      int
 	gen     uint32
-	lingers bool // answered; what still comes is thrown away
-	thrown  int  // octets thrown away so far
 	state   atomic.Uint32
 	addr    netip.AddrPort
-	headBy  int64        // when the head that has begun must be complete, 0 = none has
+	timed   int          // the number of the request for whose head the current wait is, 0 = none
+	thrown  int32        // octets thrown away while lingering
+	lingers bool         // answered; what still comes is thrown away
+	parting bool         // the server drains: the current wait is the last
 	due     atomic.Int64 // when the current wait is over, on the engine's clock; 0 = never
 	parked  atomic.Pointer[parking]
 	watched atomic.Pointer[HTTPRequest] // whose peer is watched
@@ -90,12 +91,13 @@ func (k *loopConn) drive() {
 		switch {
 		case returned:
 		case k.machine.State() == http.StateHijacked: // a handler called runtime.Goexit
-			k.leave()
+			k.machine.drop()
 		default:
 			k.reset()
 		}
 	}()
 	for k.step() {
+		k.loop.arm() // a peer that keeps us busy is not to keep the others waiting
 	}
 	returned = true
 }
@@ -103,16 +105,11 @@ func (k *loopConn) drive() {
 // step does one round; false when the connection is no longer ours.
 func (k *loopConn) step() bool {
 	const looked = stateIn | stateDue | stateDrain
-	seen := k.state.Load()
-	k.state.And(^looked)
-	if seen&(stateReadable|stateDrain) != 0 && !k.input() {
+	seen := k.state.And(^looked)
+	if seen&stateReadable != 0 && !k.input(seen) {
 		return false
 	}
 	if seen&stateDue != 0 && !k.timeUp() {
-		return false
-	}
-	if !k.lingers && k.loop.engine.srv.draining.Load() && !k.machine.midHead() {
-		k.close()
 		return false
 	}
 	k.plan()
@@ -133,7 +130,8 @@ func (k *loopConn) yield() bool {
 }
 
 // input reads once and runs the machine; false when the connection has ended.
-func (k *loopConn) input() bool {
+// seen is what was known before.
+func (k *loopConn) input(seen uint32) bool {
 	if k.lingers {
 		return k.discard()
 	}
@@ -142,8 +140,9 @@ func (k *loopConn) input() bool {
 	switch {
 	case n > 0:
 		c.received(n)
+		k.loop.arm() // from here on this goroutine may block
 		return k.obey(c.run())
-	case err == syscall.EAGAIN:
+	case err == syscall.EAGAIN && seen&stateGone == 0: // otherwise an end or an error is due
 		c.rest()
 		return true
 	case err == nil && c.noMore(false): // the peer is done, within a head
@@ -162,7 +161,7 @@ func (k *loopConn) obey(act action) bool {
 		k.reset()
 		return false
 	case actHijacked:
-		k.leave()
+		k.machine.drop()
 		return false
 	}
 	return true
@@ -195,34 +194,49 @@ func (k *loopConn) timeUp() bool {
 
 // plan says how long the connection may now wait.
 func (k *loopConn) plan() {
-	if k.lingers {
-		return
-	}
-	c, set := &k.machine, k.loop.engine.srv.set
+	c, srv := &k.machine, k.loop.engine.srv
 	switch {
-	case !c.midHead():
-		if c.requests > 0 { // the time of the first head began with the connection
-			k.headBy = 0
-			c.rest()
-			c.setState(http.StateIdle)
-			k.wait(set.idleTimeout)
-		}
-	case k.headBy == 0:
+	case k.lingers:
+	case c.midHead():
 		c.setState(http.StateActive)
-		if c.requests > 0 {
-			k.wait(set.headerTimeout)
+		if k.timed != c.requests+1 { // the time of the first head began with the connection
+			k.timed = c.requests + 1
+			k.wait(srv.set.headerTimeout)
 		}
-		k.headBy = 1
+	default:
+		if c.requests > 0 {
+			k.rest()
+		}
+		switch {
+		case srv.draining.Load():
+			if !k.parting {
+				k.parting = true
+				k.wait(drainGrace) // a request may be on its way
+			}
+		case c.requests > 0:
+			k.wait(srv.set.idleTimeout)
+		}
 	}
 }
 
-// wait begins a wait of the connection as a whole; negative or zero for ever.
+// rest gives back what a connection does not need between requests.
+func (k *loopConn) rest() {
+	k.timed = 0
+	k.machine.rest()
+	k.machine.setState(http.StateIdle)
+	if k.parked.Load() != nil {
+		k.parked.Store(nil)
+	}
+}
+
+// wait begins a wait of the connection as a whole; negative or zero for ever. The
+// clock may be behind by a tick: nothing ends before its time.
 func (k *loopConn) wait(d time.Duration) {
 	if d <= 0 {
 		k.due.Store(0)
 		return
 	}
-	due := k.loop.engine.clock.Load() + int64(d)
+	due := k.loop.engine.clock.Load() + int64(d+tickEvery)
 	k.due.Store(due)
 	k.loop.wheel.atLeastBy(k, due)
 }
@@ -244,44 +258,35 @@ func (k *loopConn) closeGently() bool {
 // time; false when it has ended.
 func (k *loopConn) discard() bool {
 	buf := copyPool.Get().(*[]byte)
-	defer copyPool.Put(buf)
-	for k.thrown < lingerBytes {
-		n, err := k.readOnce(*buf)
-		if n == 0 {
-			if err == syscall.EAGAIN {
-				return true
-			}
-			break
-		}
-		k.thrown += n
+	n, err := k.readOnce(*buf)
+	copyPool.Put(buf)
+	k.thrown += int32(n)
+	if n == 0 && err != syscall.EAGAIN || k.thrown >= lingerBytes {
+		k.close()
+		return false
 	}
-	k.close()
-	return false
+	return true
 }
 
 // close ends the connection. The caller owns it.
 func (k *loopConn) close() {
-	e := k.loop.engine
-	e.table.remove(k)
-	k.closing.Lock()
-	closed := k.closed
-	k.closed = true
-	if !closed {
-		_ = syscall.Close(k.fd)
-	}
-	k.closing.Unlock()
-	if closed {
-		return
-	}
 	k.machine.setState(http.StateClosed)
+	k.machine.drop()
 	k.leave()
 }
 
-// leave takes a connection that is closed or hijacked off the books.
+// leave closes the descriptor and takes the connection off the books: it is
+// closed or hijacked. The number may be in use again at once, for which reason
+// the table forgets it first.
 func (k *loopConn) leave() {
-	k.machine.drop()
+	e := k.loop.engine
+	e.table.remove(k)
+	k.closing.Lock()
+	k.closed = true
+	_ = syscall.Close(k.fd)
+	k.closing.Unlock()
 	k.loop.wheel.remove(k)
 	k.loop.count.Add(-1)
-	k.loop.engine.count.Add(-1)
-	k.loop.engine.srv.tracker.leave(k.addr.Addr())
+	e.count.Add(-1)
+	e.srv.tracker.leave(k.addr.Addr())
 }

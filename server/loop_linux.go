@@ -20,13 +20,15 @@ type loop struct {
 	wheel  wheel
 
 	// armed says that a follower is runnable.
-	armed atomic.Bool
+	armed    atomic.Bool
+	followFn func() // follow, allocated once
 
 	mu      sync.Mutex
-	polling bool // a worker waits for events; guarded by mu
-	closed  bool // guarded by mu
-	head    int  // next event to pop; guarded by mu
-	tail    int  // guarded by mu
+	polling bool   // a worker waits for events; guarded by mu
+	closed  bool   // guarded by mu
+	head    int    // next event to pop; guarded by mu
+	tail    int    // guarded by mu
+	notes   []note // to be handled before events; guarded by mu
 
 	// events is written by the poller while polling is true and the queue is empty,
 	// and read under mu otherwise.
@@ -36,6 +38,12 @@ type loop struct {
 }
 
 const eventBatch = 256
+
+// note is an event that does not come from epoll.
+type note struct {
+	k        *loopConn
+	happened uint32
+}
 
 func newLoop(e *loopEngine) (*loop, error) {
 	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
@@ -54,6 +62,7 @@ func newLoop(e *loopEngine) (*loop, error) {
 		_ = l.file.Close()
 		return nil, err
 	}
+	l.followFn = l.follow
 	l.pollFn = func(fd uintptr) bool {
 		l.polled = epollWait(int(fd), l.events[:])
 		return l.polled > 0
@@ -64,11 +73,16 @@ func newLoop(e *loopEngine) (*loop, error) {
 // epollWait takes the events that are there, without waiting. It does not tell
 // the scheduler: the call returns at once.
 func epollWait(epfd int, events []syscall.EpollEvent) int {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return 0 // EINTR: Go's poller calls again, as the descriptor stays ready
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n)
+		case syscall.EINTR: // not to be taken for "nothing": Go's poller tells of changes only
+		default:
+			return 0
+		}
 	}
-	return int(n)
 }
 
 // register enters a connection, once and for all: edge-triggered for input,
@@ -92,6 +106,17 @@ func (l *loop) work() {
 	}()
 	l.mu.Lock()
 	for !l.closed {
+		if last := len(l.notes) - 1; last >= 0 {
+			n := l.notes[last]
+			l.notes[last] = note{}
+			if l.notes = l.notes[:last]; last == 0 && cap(l.notes) > eventBatch {
+				l.notes = nil
+			}
+			l.mu.Unlock()
+			l.handle(n.k, n.happened)
+			l.mu.Lock()
+			continue
+		}
 		if l.head < l.tail {
 			ev := l.events[l.head]
 			l.head++
@@ -119,14 +144,29 @@ func (l *loop) work() {
 	clean = true
 }
 
-// arm makes sure that somebody takes over when the caller blocks.
+// arm makes sure that somebody takes over when the caller blocks. Once is enough
+// between taking an event and going for the next: a follower that ran meanwhile
+// has become the poller, or has left that to another, which arms in its turn.
 func (l *loop) arm() {
 	if !l.armed.Load() && l.armed.CompareAndSwap(false, true) {
-		go func() {
-			l.armed.Store(false)
-			l.work()
-		}()
+		go l.followFn()
 	}
+}
+
+// follow is the life of a worker that was started by another. The flag falls
+// before the first look at the queue: what is put there while it stands is seen.
+func (l *loop) follow() {
+	l.armed.Store(false)
+	l.work()
+}
+
+// post has a worker take note of what happened to a connection. The caller need
+// not be one, and never runs a handler.
+func (l *loop) post(k *loopConn, happened uint32) {
+	l.mu.Lock()
+	l.notes = append(l.notes, note{k, happened})
+	l.mu.Unlock()
+	l.arm()
 }
 
 // handle takes note of what happened to a connection, and drives it unless
@@ -151,11 +191,9 @@ func (l *loop) handle(k *loopConn, happened uint32) {
 	}
 }
 
-// sweep has connections whose time is up driven.
+// sweep has connections whose time is up looked at.
 func (l *loop) sweep() {
-	for _, k := range l.wheel.due(l.engine.clock.Load()) {
-		go l.handle(k, stateDue) // which may run handlers: the clock must not wait for them
-	}
+	l.wheel.due(l.engine.clock.Load(), func(k *loopConn) { l.post(k, stateDue) })
 }
 
 func (l *loop) close() {

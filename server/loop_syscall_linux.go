@@ -12,6 +12,10 @@ import (
 // The descriptors here never block, so that the scheduler need not be told of a
 // system call: that saves a tenth of a microsecond each.
 
+// rawWrite bounds what is written at a time: copying holds up the collector,
+// which waits for all goroutines, some ten microseconds.
+const rawWrite = 256 << 10
+
 // readOnce reads what is there; syscall.EAGAIN when nothing is.
 func (k *loopConn) readOnce(p []byte) (int, error) {
 	for {
@@ -29,6 +33,11 @@ func (k *loopConn) readOnce(p []byte) (int, error) {
 // writeOnce writes what there is room for of a, and of b behind it;
 // syscall.EAGAIN when there is none.
 func (k *loopConn) writeOnce(a, b []byte) (int, error) {
+	if len(a) > rawWrite {
+		a, b = a[:rawWrite], nil
+	} else if len(a)+len(b) > rawWrite {
+		b = b[:rawWrite-len(a)]
+	}
 	for {
 		var n uintptr
 		var errno syscall.Errno

@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // This file is the handler's side of a connection: a handler that needs what is
@@ -40,11 +42,11 @@ func (p *parking) begin(set *settings) {
 // wake passes on what happened to whoever waits for it. old is the state before.
 func (k *loopConn) wake(old, happened uint32) {
 	if old&(stateReadWait|stateWriteWait) != 0 {
-		p := k.parked.Load()
-		if old&stateReadWait != 0 && happened&stateReadable != 0 {
+		p := k.parked.Load() // nil when the wait is over, and the request with it
+		if p != nil && old&stateReadWait != 0 && happened&stateReadable != 0 {
 			notify(p.read)
 		}
-		if old&stateWriteWait != 0 && happened&(stateOut|stateError) != 0 {
+		if p != nil && old&stateWriteWait != 0 && happened&(stateOut|stateError) != 0 {
 			notify(p.write)
 		}
 	}
@@ -63,7 +65,9 @@ func notify(ch chan struct{}) {
 }
 
 // await parks until one of the wanted bits is set, or until by (zero for never).
+// It may return too early: a wake-up can be left over from an earlier wait.
 func (k *loopConn) await(ch chan struct{}, waits, wanted uint32, by time.Time) error {
+	k.loop.arm()
 	k.state.Or(waits)
 	defer k.state.And(^waits)
 	if k.state.Load()&wanted != 0 {
@@ -105,7 +109,7 @@ func (k *loopConn) read(p []byte) (int, error) {
 		if q := k.parked.Load(); q != nil && passed(deadlineOf(q.readBy.Load())) {
 			return 0, os.ErrDeadlineExceeded // whatever may be there
 		}
-		k.state.And(^stateIn)
+		seen := k.state.And(^stateIn)
 		n, err := k.readOnce(p)
 		switch {
 		case n > 0:
@@ -117,6 +121,8 @@ func (k *loopConn) read(p []byte) (int, error) {
 			return 0, io.EOF
 		case err != syscall.EAGAIN:
 			return 0, os.NewSyscallError("read", err)
+		case seen&stateGone != 0: // an end or an error was due: there is nothing to wait for
+			return 0, io.ErrUnexpectedEOF
 		}
 		q := k.parked.Load()
 		if q == nil {
@@ -182,10 +188,12 @@ func (k *loopConn) awaitRoom(err error, moved int) error {
 	}
 	q := k.parking()
 	q.writePace.add(moved, 0)
-	if k.state.Load()&stateOut != 0 {
-		// Told of room some time ago: only if there is none after this is cleared
+	switch seen := k.state.And(^stateOut); {
+	case seen&stateError != 0: // and nothing will be sent any more
+		return os.NewSyscallError("write", syscall.EPIPE)
+	case seen&stateOut != 0:
+		// Told of room some time ago: only if there is none after this was cleared
 		// will epoll tell again.
-		k.state.And(^stateOut)
 		return nil
 	}
 	now := time.Now()
@@ -202,6 +210,9 @@ func (k *loopConn) sendFile(f *os.File, n int64) (sent int64, handled bool, err 
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return 0, false, nil
+	}
+	if q := k.parked.Load(); q != nil && passed(deadlineOf(q.writeBy.Load())) {
+		return 0, true, os.ErrDeadlineExceeded // as in write
 	}
 	var moved int
 	for sent < n {
@@ -274,25 +285,29 @@ func nanosOf(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// next is called when a handler is about to run: from here on this goroutine may
-// block.
 func (k *loopConn) next() {
 	if q := k.parked.Load(); q != nil {
 		q.begin(k.loop.engine.srv.set)
 	}
-	k.loop.arm()
 }
 
+// hijack hands out a connection of package net with a descriptor of its own.
+// Without one to be had the connection stays what it is.
 func (k *loopConn) hijack() (net.Conn, error) {
-	// Leaving the loop comes first: from here on nobody else looks at the socket.
+	fd, err := unix.FcntlInt(uintptr(k.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(fd), "hijacked")
+	defer func() { _ = f.Close() }() // net.FileConn makes another
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	// Closing a descriptor takes its socket out of epoll only with the last one.
 	_ = syscall.EpollCtl(k.loop.epfd, syscall.EPOLL_CTL_DEL, k.fd, nil)
-	k.loop.engine.table.remove(k)
-	k.closing.Lock()
-	k.closed = true
-	k.closing.Unlock()
-	f := os.NewFile(uintptr(k.fd), "hijacked")
-	defer func() { _ = f.Close() }() // net.FileConn has its own descriptor
-	return net.FileConn(f)
+	k.leave()
+	return conn, nil
 }
 
 // closeNow shuts the socket: its owner will notice, and close it.

@@ -16,7 +16,6 @@ type wheel struct {
 	mu    sync.Mutex
 	ticks [wheelTicks]*loopConn // heads of lists; guarded by mu
 	now   int64                 // the tick that was looked at last; guarded by mu
-	found []*loopConn           // scratch of due, which one goroutine at a time calls
 }
 
 const (
@@ -70,13 +69,11 @@ func (w *wheel) remove(k *loopConn) {
 	w.mu.Unlock()
 }
 
-// due takes out the connections whose time is up, and lets the others move on.
-// The slice is good until the next call.
-func (w *wheel) due(clock int64) []*loopConn {
+// due takes out the connections whose time is up and calls f for each, and lets
+// the others move on. f must not call the wheel.
+func (w *wheel) due(clock int64, f func(*loopConn)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	clear(w.found)
-	w.found = w.found[:0]
 	last := clock / int64(tickEvery)
 	w.now = max(w.now, last-wheelTicks) // after a long sleep each list is looked at once
 	for w.now < last {
@@ -87,12 +84,11 @@ func (w *wheel) due(clock int64) []*loopConn {
 			switch due := k.due.Load(); {
 			case due == 0:
 			case due <= clock:
-				w.found = append(w.found, k)
+				f(k)
 			default:
 				w.link(k, due/int64(tickEvery)+1)
 			}
 			k = next
 		}
 	}
-	return w.found
 }

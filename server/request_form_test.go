@@ -46,7 +46,7 @@ func TestForm(t *testing.T) {
 			c := dial(t, start(t, &server.HTTPServer{MaxRequest: 1000, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 				f, err := r.Form()
 				again, err2 := r.Form()
-				if f == nil || fmt.Sprint(f) != fmt.Sprint(again) || err != err2 { //nolint:errorlint // the very same
+				if f == nil || fmt.Sprint(f) != fmt.Sprint(again) || err != err2 {
 					t.Errorf("Form() twice: %v, %v and %v, %v", f, err, again, err2)
 				}
 				if err != nil {

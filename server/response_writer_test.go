@@ -150,7 +150,7 @@ func TestNetHTTPHandlers(t *testing.T) {
 			if !errors.As(err, &tooLarge) || server.StatusOf(err) != 413 {
 				panic(err)
 			}
-			http.Error(w, "too large", 413)
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 		}},
 		{name: "ServeContent", handler: func(w http.ResponseWriter, q *http.Request) {
 			http.ServeContent(w, q, "a.txt", time.Unix(1e9, 0), strings.NewReader(big))
@@ -277,7 +277,7 @@ func TestNativeAndNetHTTPTogether(t *testing.T) {
 		}, 200, "", "Set-Cookie=a=2"},
 		{"the same view twice", func(r *server.HTTPRequest) {
 			r.ResponseWriter().Header().Set("X-A", "1")
-			if r.ResponseWriter() != r.ResponseWriter() || r.StdRequest() != r.StdRequest() {
+			if w, q := r.ResponseWriter(), r.StdRequest(); w != r.ResponseWriter() || q != r.StdRequest() {
 				t.Error("two views")
 			}
 			_, _ = io.WriteString(r.ResponseWriter(), "x")
