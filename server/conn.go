@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -370,10 +371,17 @@ func (c *HTTPConnection) hijack(*exchange) (net.Conn, *bufio.ReadWriter, error) 
 	if err := c.flushOut(); err != nil {
 		return nil, nil, err
 	}
+	// Whoever is reading the body has to be through: from here on neither the input
+	// nor the socket is ours. bodyMu comes first elsewhere, so there is no waiting.
+	if !c.bodyMu.TryLock() {
+		return nil, nil, fmt.Errorf("%w: its body is being read", ErrNotHijackable)
+	}
+	defer c.bodyMu.Unlock()
 	conn, err := c.t.hijack()
 	if err != nil {
 		return nil, nil, err
 	}
+	c.body.err = ErrHijacked
 	ahead := append([]byte(nil), c.buf[c.r:c.w]...)
 	c.r, c.w = 0, 0
 	// Octets that were read ahead have to show up as buffered: that is where

@@ -118,7 +118,7 @@ func (e *loopEngine) serve(on *serving, l net.Listener) error {
 			if e.srv.draining.Load() {
 				return ErrServerClosed
 			}
-			if !temporary(err) {
+			if !passing(err) {
 				return err
 			}
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)

@@ -20,8 +20,8 @@ type acceptor struct {
 }
 
 // closeCheck is how often an acceptor looks whether its listener was closed by
-// somebody else than the server.
-const closeCheck = time.Second
+// somebody else than the server: its own descriptor keeps the socket open.
+const closeCheck = 200 * time.Millisecond
 
 func newAcceptor(l net.Listener) (*acceptor, error) {
 	a := &acceptor{}
@@ -60,18 +60,19 @@ func (a *acceptor) accept() (fd int, addr netip.AddrPort, err error) {
 		for {
 			var sa syscall.Sockaddr
 			fd, sa, err = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-			switch err {
-			case syscall.EAGAIN:
+			switch {
+			case err == syscall.EAGAIN:
 				return false
-			case syscall.EINTR, syscall.ECONNABORTED:
+			case err == syscall.EINTR, ofOneConnection(err):
 				continue
-			case nil:
+			case err == nil:
 				addr = addrPortOf(sa)
 			}
 			return true
 		}
 	}
-	for {
+	// Connections may come faster than the deadline, so this is looked at each time.
+	for a.listener.Control(func(uintptr) {}) == nil {
 		_ = a.file.SetReadDeadline(time.Now().Add(closeCheck))
 		waited := a.socket.Read(take)
 		switch {
@@ -81,10 +82,33 @@ func (a *acceptor) accept() (fd int, addr netip.AddrPort, err error) {
 			return 0, addr, os.NewSyscallError("accept4", err)
 		case !errors.Is(waited, os.ErrDeadlineExceeded):
 			return 0, addr, net.ErrClosed
-		case a.listener.Control(func(uintptr) {}) != nil:
-			return 0, addr, net.ErrClosed
 		}
 	}
+	return 0, addr, net.ErrClosed
+}
+
+// ofOneConnection reports errors of accept4 that are not the listener's: Linux
+// passes on what has befallen the connection that was next, which is gone then.
+func ofOneConnection(err error) bool {
+	switch err {
+	case syscall.ECONNABORTED, syscall.ENETDOWN, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.EHOSTDOWN,
+		syscall.ENONET, syscall.EHOSTUNREACH, syscall.ENETUNREACH:
+		return true
+	}
+	return false
+}
+
+// passing reports errors of accept4 that say what the system lacks at the moment.
+func passing(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM: // the last by a firewall
+		return true
+	}
+	return false
 }
 
 func (a *acceptor) close() { _ = a.file.Close() }

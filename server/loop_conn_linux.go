@@ -133,7 +133,7 @@ func (k *loopConn) yield() bool {
 // seen is what was known before.
 func (k *loopConn) input(seen uint32) bool {
 	if k.lingers {
-		return k.discard()
+		return k.discard(seen)
 	}
 	c := &k.machine
 	n, err := k.readOnce(c.room())
@@ -251,17 +251,18 @@ func (k *loopConn) closeGently() bool {
 	k.lingers = true
 	k.machine.drop()
 	k.wait(lingerTime)
-	return k.discard()
+	k.state.Or(stateIn) // there may be something to discard already
+	return true
 }
 
 // discard throws away what comes on a connection that was answered for the last
 // time; false when it has ended.
-func (k *loopConn) discard() bool {
+func (k *loopConn) discard(seen uint32) bool {
 	buf := copyPool.Get().(*[]byte)
 	n, err := k.readOnce(*buf)
 	copyPool.Put(buf)
 	k.thrown += int32(n)
-	if n == 0 && err != syscall.EAGAIN || k.thrown >= lingerBytes {
+	if n == 0 && (err != syscall.EAGAIN || seen&stateGone != 0) || k.thrown >= lingerBytes {
 		k.close()
 		return false
 	}
@@ -270,21 +271,25 @@ func (k *loopConn) discard() bool {
 
 // close ends the connection. The caller owns it.
 func (k *loopConn) close() {
+	k.release()
 	k.machine.setState(http.StateClosed)
 	k.machine.drop()
 	k.leave()
 }
 
-// leave closes the descriptor and takes the connection off the books: it is
-// closed or hijacked. The number may be in use again at once, for which reason
-// the table forgets it first.
-func (k *loopConn) leave() {
-	e := k.loop.engine
-	e.table.remove(k)
+// release closes the descriptor. Its number may be in use again at once, for
+// which reason the table forgets it first.
+func (k *loopConn) release() {
+	k.loop.engine.table.remove(k)
 	k.closing.Lock()
 	k.closed = true
 	_ = syscall.Close(k.fd)
 	k.closing.Unlock()
+}
+
+// leave takes a connection that is closed or hijacked off the books.
+func (k *loopConn) leave() {
+	e := k.loop.engine
 	k.loop.wheel.remove(k)
 	k.loop.count.Add(-1)
 	e.count.Add(-1)

@@ -306,6 +306,7 @@ func (k *loopConn) hijack() (net.Conn, error) {
 	}
 	// Closing a descriptor takes its socket out of epoll only with the last one.
 	_ = syscall.EpollCtl(k.loop.epfd, syscall.EPOLL_CTL_DEL, k.fd, nil)
+	k.release()
 	k.leave()
 	return conn, nil
 }
