@@ -22,6 +22,9 @@ type responseWriter struct {
 	status  int
 	sniffed bool
 
+	// switching is the head of a 101, which goes out when the handler hijacks.
+	switching []byte
+
 	// Guarded by exchange.mu.
 	taken   bool // the map has been read: what is set in it from now on is trailers
 	noSniff bool // the map had a Content-Type, if only an empty one
@@ -65,14 +68,19 @@ func (w *responseWriter) reopen(x *exchange) {
 	fields := x.fieldsAsMap()
 	clear(w.header)
 	maps.Copy(w.header, fields)
-	w.status, w.sniffed, w.taken = 0, false, false
+	w.status, w.sniffed, w.taken, w.switching = 0, false, false, nil
 }
 
 func (w *responseWriter) Header() http.Header { return w.header }
 
 // WriteHeader keeps net/http's contract: 1xx codes are sent at once, the first
-// other code counts, and later ones are ignored.
+// other code counts, and later ones are ignored. 101 counts like those: libraries
+// for other protocols write it and then hijack.
 func (w *responseWriter) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		w.switchProtocols()
+		return
+	}
 	if status >= 100 && status < 200 {
 		fields := http.Header{}
 		for name, values := range w.header {
@@ -93,6 +101,30 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.status, x.status = status, status
 	x.takeStdHeader()
+}
+
+// switchProtocols gets the head of a 101 ready. Should the handler not hijack, the
+// answer is a 500.
+func (w *responseWriter) switchProtocols() {
+	x := w.r.x
+	if x.lock(w.r) != nil {
+		return
+	}
+	defer x.mu.Unlock()
+	if w.status != 0 || x.committed {
+		return
+	}
+	w.status, x.status = http.StatusSwitchingProtocols, http.StatusInternalServerError
+	w.switching = appendStatusLine(nil, http.StatusSwitchingProtocols)
+	for name, values := range w.header {
+		kind := kindOf(name)
+		for _, value := range values {
+			if (kind == fieldOther || kind == fieldConnection) && validFieldName(name) && validFieldValue(value) {
+				w.switching = appendField(w.switching, name, value)
+			}
+		}
+	}
+	w.switching = append(w.switching, "\r\n"...)
 }
 
 // implyHeader is WriteHeader for those that did not call it: the status is what
@@ -161,14 +193,29 @@ func (w *responseWriter) FlushError() error {
 	return w.r.Flush()
 }
 
-func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.r.Hijack() }
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.r.Hijack()
+	if err == nil && w.switching != nil {
+		if _, err = conn.Write(w.switching); err != nil {
+			_ = conn.Close()
+			return nil, nil, err
+		}
+	}
+	return conn, rw, err
+}
 
 func (w *responseWriter) SetReadDeadline(t time.Time) error { return w.r.SetReadDeadline(t) }
 
 func (w *responseWriter) SetWriteDeadline(t time.Time) error { return w.r.SetWriteDeadline(t) }
 
-// EnableFullDuplex needs nothing: bodies can be read while an answer is written.
-func (w *responseWriter) EnableFullDuplex() error { return nil }
+// EnableFullDuplex needs nothing on a connection of ours: bodies can be read while
+// an answer is written. Where net/http is behind, it is asked.
+func (w *responseWriter) EnableFullDuplex() error {
+	if p := w.r.viaHTTP(); p != nil {
+		return http.NewResponseController(p.writer).EnableFullDuplex()
+	}
+	return nil
+}
 
 // takeTrailers collects what a net/http handler set after its body: fields with
 // http.TrailerPrefix, and those it announced in a Trailer field.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,8 @@ type HTTPServer struct {
 	DisableKeepAlive bool
 
 	// TLSConfig is used by ListenAndServeTLS and ServeTLS; nil means TLS 1.2 or
-	// later with the certificate given there. It is cloned.
+	// later with the certificate given there. It is cloned; "h2" in its NextProtos
+	// is left out, as the server speaks HTTP/1 only.
 	TLSConfig *tls.Config
 
 	// CookieSecrets sign cookies: newest first, at most four, each of at least 32
@@ -224,6 +226,8 @@ func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	if s.TLSConfig != nil {
 		config = s.TLSConfig.Clone()
 	}
+	// A protocol that the server does not speak must not be negotiated.
+	config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool { return p == "h2" })
 	if len(config.NextProtos) == 0 {
 		config.NextProtos = []string{"http/1.1"}
 	}
