@@ -34,6 +34,7 @@ type Context struct {
 	ctx       context.Context // what the Context speaks for; nil means that of req
 	first     *Context        // the one that the app made for the request; nil means this one
 	abort     bool            // of the first: the connection is to be cut
+	onPage    bool            // of the first, guarded by its mu: a page of OnStatus is making the answer
 
 	mu        sync.Mutex
 	client    *client.HTTPClient // guarded by mu

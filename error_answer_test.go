@@ -302,6 +302,14 @@ func TestOnStatus(t *testing.T) {
 		})
 		app.OnStatus(409, func(c *pleat.Context, _ error) error { _, err := c.WriteString("written"); return err })
 		app.OnStatus(410, func(*pleat.Context, error) error { return errBroken })
+		app.OnStatus(422, func(c *pleat.Context, err error) error {
+			_, _ = c.WriteString("dropped")
+			if err := c.AnswerError(err); err != nil {
+				return err
+			}
+			return c.WithContext(c).AnswerError(pleat.NewError(404, "of another status"))
+		})
+		app.GET("/invalid", func(*pleat.Context) error { return pleat.NewError(422, "no name") })
 		app.GET("/found", func(*pleat.Context) error { return pleat.NewError(404, "no user") })
 		app.GET("/taken", func(*pleat.Context) error { return pleat.NewError(409, "") })
 		app.GET("/gone", func(*pleat.Context) error { return pleat.NewError(410, "") })
@@ -316,6 +324,7 @@ func TestOnStatus(t *testing.T) {
 			{"/found", 404, "<h1>404 no user</h1>"},
 			{"/taken", 409, "written"},
 			{"/gone", 410, "410 Gone\n"},
+			{"/invalid", 404, "404 Not Found\nof another status\n"}, // and no recursion
 		} {
 			if a := s.get(test.target); a.StatusCode != test.status || a.body != test.body {
 				t.Errorf("%s = %d %q, want %d %q", test.target, a.StatusCode, a.body, test.status, test.body)

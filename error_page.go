@@ -25,15 +25,17 @@ type Problem struct {
 }
 
 // AnswerError makes the app's own answer for an error: its status and header,
-// and as the client accepts it problem details, an HTML page or text. A handler
-// given to [App.OnStatus] for that status comes first. The text of causes is
-// shown in development only.
+// and as the client accepts it problem details, an HTML page or text. A page
+// given to [App.OnStatus] for that status comes first; called by such a page
+// AnswerError makes the answer that there would be without pages. The text of
+// causes is shown in development only.
 func (c *Context) AnswerError(err error) error {
 	status := StatusOf(err)
 	if err := c.addErrorHeader(err); err != nil {
 		return err
 	}
-	if page := c.app.pages[status]; page != nil {
+	if page := c.app.pages[status]; page != nil && c.enterPage() {
+		defer c.leavePage()
 		if err := c.req.SetStatus(status); err != nil {
 			return err
 		}
@@ -44,6 +46,24 @@ func (c *Context) AnswerError(err error) error {
 		p.Cause = causeOf(err)
 	}
 	return c.sendProblem(p)
+}
+
+// enterPage reports whether no page of OnStatus is making the answer already: one
+// that asks for the app's answer would be asked again, without end.
+func (c *Context) enterPage() bool {
+	c = c.shared()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entered := !c.onPage
+	c.onPage = true
+	return entered
+}
+
+func (c *Context) leavePage() {
+	c = c.shared()
+	c.mu.Lock()
+	c.onPage = false
+	c.mu.Unlock()
 }
 
 // addErrorHeader sends along the fields that an error has for its answer, but
