@@ -167,14 +167,18 @@ func (c *Context) Attachment(path, name string) error {
 }
 
 // Redirect sends the client to another place on this host: a path that begins
-// with one "/". Anything that could lead elsewhere, such as "//evil.example", is
-// an error, so that a path taken from a request can be passed. status is 301,
-// 302, 303, 307 or 308; after a form was handled it is 303.
+// with one "/", with or without query and fragment. Spaces and what is not ASCII
+// are escaped. A path taken from a request can be passed as it is: one that could
+// lead elsewhere ("//evil.example"), has control characters or backslashes, or is
+// no path at all, is an [HTTPError] with status 400. status is 301, 302, 303, 307
+// or 308; after a form was handled it is 303.
 func (c *Context) Redirect(status int, path string) error {
-	if !isLocal(path) {
-		return fmt.Errorf("pleat: redirect to %q: not a path on this host", path)
+	location, ok := localLocation(path)
+	if !ok {
+		return NewError(http.StatusBadRequest, "the redirect does not lead to a path on this host").
+			WithCause(fmt.Errorf("pleat: redirect to %q: not a path on this host", clip(path)))
 	}
-	return c.redirect(status, path)
+	return c.redirect(status, location)
 }
 
 // RedirectExternal sends the client to any http or https URL. Do not pass what
@@ -203,18 +207,34 @@ func (c *Context) redirect(status int, location string) error {
 	return c.req.SendResponse(status, "", nil)
 }
 
-// isLocal accepts paths that every client resolves to the same host. Browsers
-// take "\" for "/" and drop tabs and line ends wherever they stand.
-func isLocal(path string) bool {
+// localLocation is path as it may stand in a Location field. It accepts what every
+// client resolves to the same host: browsers take "\" for "/" and drop tabs and
+// line ends wherever they stand.
+func localLocation(path string) (location string, ok bool) {
 	if path == "" || path[0] != '/' || strings.HasPrefix(path, "//") {
-		return false
+		return "", false
 	}
+	clean := true
 	for i := range len(path) {
-		if b := path[i]; b <= ' ' || b == '\\' || b >= 0x7f {
-			return false
+		switch b := path[i]; {
+		case b < ' ' || b == '\\' || b == 0x7f:
+			return "", false
+		case b == ' ' || b >= 0x80:
+			clean = false
 		}
 	}
-	return true
+	if clean {
+		return path, true
+	}
+	escaped := make([]byte, 0, len(path)+16)
+	for i := range len(path) {
+		if b := path[i]; b == ' ' || b >= 0x80 {
+			escaped = appendCanonical(escaped, b, true)
+		} else {
+			escaped = append(escaped, b)
+		}
+	}
+	return string(escaped), true
 }
 
 // ResponseStatus is the status that will be or was sent: 200 where none was set,
