@@ -98,6 +98,10 @@ func TestUpstreamFailures(t *testing.T) {
 			_, err := c.WithContext(ctx).Client().Get(slow).Text()
 			return err
 		}, 504},
+		"a header that cannot be sent": {func(c *pleat.Context) error {
+			_, err := c.Client().Get(slow, client.WithHeader("secret-path", "a\r\nX-B: b")).Text()
+			return err
+		}, 500},
 		"status": {func(c *pleat.Context) error { _, err := c.Client().Get(odd).Text(); return err }, 502},
 	} {
 		log := &logBook{}

@@ -88,8 +88,9 @@ type StatusCoder interface {
 //     *http.MaxBytesError
 //  3. 499 when the client has gone: nobody reads it but the log; 503 when the
 //     server is draining
-//  4. 504 for an outbound call that took too long, 502 for one that failed
-//     otherwise (*client.Error)
+//  4. 500 for an outbound call that was never made, because its address, options
+//     or header, or the client's configuration, are no good; 504 for one that took
+//     too long, 502 for one that failed otherwise (*client.Error)
 //  5. 503 for a deadline that passed
 //  6. 500; and 200 for nil
 func StatusOf(err error) int {
@@ -111,7 +112,10 @@ func StatusOf(err error) int {
 	case errors.Is(err, server.ErrServerDraining):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &upstream):
-		if errors.Is(err, context.DeadlineExceeded) || upstream.Timeout() {
+		switch {
+		case isCallFault(upstream):
+			return http.StatusInternalServerError
+		case errors.Is(err, context.DeadlineExceeded) || upstream.Timeout():
 			return http.StatusGatewayTimeout
 		}
 		return http.StatusBadGateway
@@ -124,6 +128,13 @@ func StatusOf(err error) int {
 // isCookieFault reports what anybody can bring about with a cookie.
 func isCookieFault(err error) bool {
 	return errors.Is(err, server.ErrNoCookie) || errors.Is(err, server.ErrCookieExpired) || errors.Is(err, server.ErrCookieTampered)
+}
+
+// isCallFault reports that an outbound call could not even be begun as it was
+// written down: nobody else has failed.
+func isCallFault(err *client.Error) bool {
+	return err.Phase == client.PhaseRequest &&
+		(errors.Is(err, client.ErrURL) || errors.Is(err, client.ErrOption) || errors.Is(err, client.ErrHeader) || errors.Is(err, client.ErrConfig))
 }
 
 // statusClientGone is nginx's number for a client that did not wait.

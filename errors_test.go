@@ -24,6 +24,7 @@ func (e teapot) StatusCode() int { return e.code }
 
 func TestStatusOf(t *testing.T) {
 	upstream := func(err error) error { return &client.Error{Op: "GET", Phase: client.PhaseExchange, Err: err} }
+	unsent := func(err error) error { return &client.Error{Op: "GET", Phase: client.PhaseRequest, Err: err} }
 	for _, test := range []struct {
 		name string
 		err  error
@@ -58,6 +59,13 @@ func TestStatusOf(t *testing.T) {
 		{"upstream timeout", upstream(os.ErrDeadlineExceeded), 504},
 		{"upstream with client gone", upstream(fmt.Errorf("%w: %w", context.Canceled, server.ErrClientGone)), 499},
 		{"upstream status", upstream(&client.StatusError{Response: &client.HTTPResponse{Status: 404}}), 502},
+		{"upstream redirects to no URL", &client.Error{Phase: client.PhaseRedirect, Err: &client.RedirectError{Err: client.ErrURL}}, 502},
+		{"call of no URL", unsent(fmt.Errorf("%w: bad port", client.ErrURL)), 500},
+		{"call with bad options", fmt.Errorf("x: %w", unsent(client.ErrOption)), 500},
+		{"call with a bad header", unsent(client.ErrHeader), 500},
+		{"client that cannot work", unsent(client.ErrConfig), 500},
+		{"call beyond the budget", unsent(client.ErrBudget), 502},
+		{"call that began too late", unsent(context.DeadlineExceeded), 504},
 		{"no cookie", server.ErrNoCookie, 400},
 		{"expired cookie", server.ErrCookieExpired, 400},
 		{"forged cookie", fmt.Errorf("x: %w", server.ErrCookieTampered), 400},
