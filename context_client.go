@@ -11,7 +11,8 @@ import (
 // Client is the app's outbound client bound to this request: its calls end when
 // the request does, keep its deadline, carry its id (and traceparent) to the
 // origins that the client's Propagate names, count against its budget, and are
-// written to its log. For work that outlives the request use
+// written to its log, at debug level where they succeed: method, url, status, hops,
+// bytes, duration_us and error. For work that outlives the request use
 // Client().Detached().
 func (c *Context) Client() *client.HTTPClient {
 	c.mu.Lock()
@@ -31,7 +32,7 @@ func (c *Context) Client() *client.HTTPClient {
 				level = zerolog.WarnLevel
 			}
 			log.Level(level).Err(s.Err).Str("method", s.Method).Str("url", s.URL).Int("status", s.Status).Int("hops", s.Hops).
-				Int64("bytes", s.Bytes).Dur("duration", s.Duration).Msg("pleat: upstream call")
+				Int64("bytes", s.Bytes).Int64("duration_us", s.Duration.Microseconds()).Msg("pleat: upstream call")
 		},
 	})
 	c.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -117,6 +118,9 @@ func TestUpstreamFailures(t *testing.T) {
 		for _, line := range log.lines(t, "debug") {
 			if line["request_id"] != id {
 				t.Errorf("%s: a line has another id: %v", name, line)
+			}
+			if us, ok := line["duration_us"].(float64); line["message"] == "pleat: upstream call" && (!ok || us != math.Trunc(us)) {
+				t.Errorf("%s: duration_us is no whole number: %v", name, line)
 			}
 		}
 		if lines := log.lines(t, "error"); len(lines) != 1 {

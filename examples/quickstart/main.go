@@ -160,7 +160,7 @@ func newLog(w *os.File) zerolog.Logger {
 		Out:           w,
 		NoColor:       !terminal,
 		TimeFormat:    time.TimeOnly,
-		FieldsOrder:   []string{"app", "method", "path", "url", "status", "duration_us", "duration", "error"},
+		FieldsOrder:   []string{"app", "method", "path", "url", "status", "duration_us", "error"},
 		FieldsExclude: []string{"stack", "remote", "route"},
 		FormatExtra:   appendStack, // as lines of its own
 	}).With().Timestamp().Logger()
