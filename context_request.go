@@ -95,15 +95,26 @@ func converted(err error, status int, message string) error {
 	return NewError(status, message).WithCause(err)
 }
 
-// Form is the first value of a field of the form in the body, "" when absent or
-// when there is no form. Use FormValues to tell a broken form from an empty one.
+// Form is the first value of a field of the form in the body. It is "" also when
+// there is no form, when the form is broken, too large or cut off: such a request
+// looks like one that left the field empty. Use it where that is all the same,
+// after FormValues, say, which tells, and which a handler that stores what it is
+// sent calls first:
+//
+//	form, err := c.FormValues()
+//	if err != nil {
+//		return err // 400, 408, 413
+//	}
+//	name := form.Get("name")
 func (c *Context) Form(name string) string {
 	values, _ := c.FormValues()
 	return values.Get(name)
 }
 
-// FormValues is the form in the body: urlencoded or multipart. Errors carry the
-// status of their answer (400, 413, 408).
+// FormValues is the form in the body, urlencoded or multipart, with all values of
+// each field; empty when the body is no form. Unlike Form it tells when the form
+// could not be read: errors carry the status of their answer (400, 408, 413). The
+// body is parsed once, whoever asks.
 func (c *Context) FormValues() (url.Values, error) {
 	q, err := c.formOfBody()
 	if q == nil {
