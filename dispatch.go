@@ -3,11 +3,13 @@
 package pleat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"runtime/debug"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -58,7 +60,7 @@ func (a *App) run(c *Context, chain Handler) {
 // PanicError is a panic of a handler, caught and turned into an error.
 type PanicError struct {
 	Value any    // what was given to panic
-	Stack []byte // where
+	Stack []byte // where: the stack of the goroutine, from the function that panicked
 }
 
 // Error is the value of the panic, for the log.
@@ -84,9 +86,31 @@ func Call(h Handler, c *Context) (err error) {
 		if isAbort(v) {
 			panic(v)
 		}
-		err = &PanicError{Value: v, Stack: debug.Stack()}
+		err = &PanicError{Value: v, Stack: panicStack(debug.Stack())}
 	}()
 	return h(c)
+}
+
+// panicStack cuts from the stack of a deferred function what stands above the
+// function that panicked: who took the stack, who recovered, and the runtime. It
+// leaves a stack alone that does not look as expected.
+func panicStack(stack []byte) []byte {
+	head, _, _ := bytes.Cut(stack, []byte("\n")) // "goroutine 7 [running]:"
+	_, rest, found := bytes.Cut(stack, []byte("\npanic("))
+	if !found {
+		return stack
+	}
+	for range 2 { // what is left of this line, and the one that says where
+		_, rest, found = bytes.Cut(rest, []byte("\n"))
+	}
+	for bytes.HasPrefix(rest, []byte("runtime.")) { // a nil pointer, an index out of range
+		_, rest, _ = bytes.Cut(rest, []byte("\n"))
+		_, rest, found = bytes.Cut(rest, []byte("\n"))
+	}
+	if !found {
+		return stack
+	}
+	return slices.Concat(head, []byte("\n"), rest)
 }
 
 func isAbort(v any) (abort bool) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/pleat-go/pleat"
@@ -217,5 +218,41 @@ func TestDecodeErrorsAreToldTheClient(t *testing.T) {
 	})
 	if a.StatusCode != 400 || a.body != "400 Bad Request\nage: want an integer\n" {
 		t.Errorf("answer = %d %q", a.StatusCode, a.body)
+	}
+}
+
+func sinking(*pleat.Context) error { panic("sunk") }
+
+// A stack begins with the function that panicked.
+func TestStackOfAPanic(t *testing.T) {
+	var none []int
+	var nobody *teapot
+	for name, h := range map[string]pleat.Handler{
+		"a value":     sinking,
+		"an index":    func(c *pleat.Context) error { return c.Text(none[len(t.Name())], "") },
+		"nil pointer": func(*pleat.Context) error { return *nobody },
+		"nil map":     func(*pleat.Context) error { map[string]int(nil)["a"] = 1; return nil },
+		"an error":    func(*pleat.Context) error { panic(errBroken) },
+		"nil":         func(*pleat.Context) error { panic(nil) }, //nolint:govet // that is what is tested
+		"a second one": func(*pleat.Context) error {
+			defer func() { panic("again") }()
+			panic("once")
+		},
+	} {
+		var p *pleat.PanicError
+		if err := pleat.Call(h, nil); !errors.As(err, &p) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		lines := strings.Split(string(p.Stack), "\n")
+		want := "pleat_test.TestStackOfAPanic.func"
+		if name == "a value" {
+			want = "pleat_test.sinking("
+		}
+		if len(lines) < 5 || !strings.HasPrefix(lines[0], "goroutine ") || !strings.Contains(lines[1], want) ||
+			!strings.Contains(lines[2], "errors_test.go:") || !strings.Contains(lines[3], "pleat.Call(") {
+			if name != "a second one" || !strings.Contains(string(p.Stack), "\npanic(") { // of the first one
+				t.Errorf("%s: %s", name, p.Stack)
+			}
+		}
 	}
 }
