@@ -4,6 +4,7 @@ package server
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,7 @@ type loop struct {
 
 	mu      sync.Mutex
 	polling bool   // a worker waits for events; guarded by mu
+	free    int    // workers that have run and handle no event; guarded by mu
 	closed  bool   // guarded by mu
 	head    int    // next event to pop; guarded by mu
 	tail    int    // guarded by mu
@@ -101,10 +103,12 @@ func (l *loop) work() {
 	clean := false
 	defer func() {
 		if !clean { // a handler called runtime.Goexit: somebody has to go on
-			go l.work()
+			l.arm()
 		}
 	}()
+	handled := 0 // events since this worker last gave the processor away
 	l.mu.Lock()
+	l.free++
 	for !l.closed {
 		if last := len(l.notes) - 1; last >= 0 {
 			n := l.notes[last]
@@ -112,23 +116,41 @@ func (l *loop) work() {
 			if l.notes = l.notes[:last]; last == 0 && cap(l.notes) > eventBatch {
 				l.notes = nil
 			}
+			l.free--
 			l.mu.Unlock()
 			l.handle(n.k, n.happened)
 			l.mu.Lock()
+			handled++
+			if l.free++; l.free > spareWorkers {
+				break
+			}
 			continue
 		}
 		if l.head < l.tail {
 			ev := l.events[l.head]
 			l.head++
+			l.free--
 			l.mu.Unlock()
 			if k := l.engine.table.get(int(ev.Fd), uint32(ev.Pad)); k != nil {
 				l.handle(k, stateOf(ev.Events))
 			}
 			l.mu.Lock()
+			handled++
+			if l.free++; l.free > spareWorkers {
+				break
+			}
 			continue
 		}
 		if l.polling {
 			break
+		}
+		if handled >= yieldAfter {
+			// Between two connections, and before the scheduler does it within one.
+			handled = 0
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+			continue
 		}
 		l.polling = true
 		l.mu.Unlock()
@@ -140,6 +162,7 @@ func (l *loop) work() {
 		}
 		l.head, l.tail = 0, l.polled
 	}
+	l.free--
 	l.mu.Unlock()
 	clean = true
 }
@@ -156,9 +179,20 @@ func (l *loop) arm() {
 // follow is the life of a worker that was started by another. The flag falls
 // before the first look at the queue: what is put there while it stands is seen.
 func (l *loop) follow() {
+	// A new goroutine runs before those that the scheduler interrupted, and one of
+	// these may hold a connection: to the end of the line.
+	runtime.Gosched()
 	l.armed.Store(false)
 	l.work()
 }
+
+// yieldAfter is how many events a worker handles before it lets others run.
+const yieldAfter = 128
+
+// spareWorkers is how many workers without an event are kept: one that goes on,
+// and one to take over when it blocks. More come to be when the scheduler
+// interrupts a worker within a handler and the follower takes its place.
+const spareWorkers = 2
 
 // post has a worker take note of what happened to a connection. The caller need
 // not be one, and never runs a handler.
