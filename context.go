@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -33,7 +34,7 @@ type Context struct {
 	unmatched *resolution     // why there is no route
 	ctx       context.Context // what the Context speaks for; nil means that of req
 	first     *Context        // the one that the app made for the request; nil means this one
-	abort     bool            // of the first: the connection is to be cut
+	abort     atomic.Bool     // of the first: the connection is to be cut
 	onPage    bool            // of the first, guarded by its mu: a page of OnStatus is making the answer
 
 	mu        sync.Mutex
@@ -100,6 +101,16 @@ func (c *Context) Failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// Aborted reports whether the connection was cut, or is going to be, so that the
+// client does not get a whole answer: because an error came after part of the
+// answer had been sent, or with http.ErrAbortHandler, or because the handler ended
+// its goroutine. A connection that was taken over is not. It is for functions given
+// to OnFinish; nothing is known before the chain has returned.
+func (c *Context) Aborted() bool {
+	c = c.shared()
+	return c.abort.Load() && !c.req.Hijacked()
 }
 
 func (c *Context) setFailure(err error) {

@@ -32,7 +32,7 @@ func (a *App) serve(r *server.HTTPRequest) {
 		c.unmatched = &miss
 	}
 	a.run(c, chain)
-	if c.abort {
+	if c.abort.Load() {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -46,6 +46,7 @@ func (a *App) run(c *Context, chain Handler) {
 	defer func() {
 		if !through {
 			c.setFailure(errGoexit)
+			c.abort.Store(!c.req.Hijacked())
 			a.logFailure(c, errGoexit, http.StatusInternalServerError)
 			c.runFinishers()
 		}
@@ -131,7 +132,7 @@ func (c *Context) guard(h Handler) (err error) {
 			err = http.ErrAbortHandler // Call lets nothing else through
 		}
 		if err == http.ErrAbortHandler { // not errors.Is: err may not stand it
-			c.abort = true
+			c.abort.Store(true)
 		}
 	}()
 	return Call(h, c)
@@ -165,20 +166,20 @@ func (a *App) failSafely(c *Context, err error) {
 		a.fail(c, err)
 		return nil
 	})
-	if failure == nil || c.abort {
+	if failure == nil || c.abort.Load() {
 		return
 	}
 	c.setFailure(failure)
 	c.logPanic(failure, "pleat: the error of a handler cannot be answered")
 	if c.req.SendError(NewError(http.StatusInternalServerError, "")) != nil {
-		c.abort = !c.req.Hijacked()
+		c.abort.Store(!c.req.Hijacked())
 	}
 }
 
 // fail makes the one error answer of a request, and logs what went wrong.
 func (a *App) fail(c *Context, err error) {
-	if c.abort || errors.Is(err, http.ErrAbortHandler) {
-		c.abort = true
+	if c.abort.Load() || errors.Is(err, http.ErrAbortHandler) {
+		c.abort.Store(true)
 		c.setFailure(err)
 		return
 	}
@@ -192,16 +193,16 @@ func (a *App) fail(c *Context, err error) {
 	if c.req.Committed() {
 		// Part of an answer is out: only the end of the connection can tell the
 		// client that it is not whole.
-		c.abort = true
+		c.abort.Store(true)
 		return
 	}
 	failure := c.guard(func(c *Context) error { return a.answer(c, err, status) })
-	if failure == nil || c.abort {
+	if failure == nil || c.abort.Load() {
 		return
 	}
 	c.logPanic(failure, "pleat: the error handler failed")
 	if c.req.SendError(NewError(status, "")) != nil {
-		c.abort = !c.req.Hijacked()
+		c.abort.Store(!c.req.Hijacked())
 	}
 }
 
@@ -264,9 +265,11 @@ func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.E
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // logFailure writes what clients are not told. Errors that are the client's own
-// doing are left to the access log.
+// doing are left to the access log; so is what the router makes of a request, even
+// if it is a 501.
 func (a *App) logFailure(c *Context, err error, status int) {
-	if status < http.StatusInternalServerError {
+	missed := c.unmatched != nil && status == c.unmatched.status
+	if status < http.StatusInternalServerError || missed {
 		return
 	}
 	event := c.Log().Error().Err(err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))

@@ -75,6 +75,11 @@ func TestErrorsBeforeTheCommit(t *testing.T) {
 					_ = c.SetHeader("Access-Control-Allow-Origin", "https://a.example")
 					_ = c.SetHeader("Vary", "Origin")
 					_ = c.SetHeader("Content-Security-Policy", "default-src 'none'")
+					c.OnFinish(func(c *pleat.Context) {
+						if c.Aborted() {
+							t.Error("an answer that was whole passes for cut")
+						}
+					})
 					return next(c)
 				}
 			})
@@ -173,6 +178,9 @@ func TestErrorsAfterTheCommit(t *testing.T) {
 				c.OnFinish(func(c *pleat.Context) {
 					if c.Failure() == nil {
 						t.Errorf("%s: OnFinish sees no failure", name)
+					}
+					if !c.Aborted() {
+						t.Errorf("%s: OnFinish does not see that the answer was cut", name)
 					}
 					finished.Add(1)
 				})
@@ -331,6 +339,41 @@ func TestOnStatus(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What the router makes of a request is the client's doing, even if it is a 501;
+// what middleware makes of it is not.
+func TestMissesAreNoFailures(t *testing.T) {
+	log := &logBook{}
+	app := pleat.New(pleat.Config{Logger: log.logger()})
+	app.Use(func(next pleat.Handler) pleat.Handler {
+		return func(c *pleat.Context) error {
+			if c.Query("fail") != "" {
+				return errBroken
+			}
+			return next(c)
+		}
+	})
+	app.GET("/", text("x"))
+	app.GET("/missing", func(*pleat.Context) error { return pleat.NewError(501, "not yet") })
+	s := serve(t, app)
+	for _, test := range []struct {
+		method, target string
+		status, lines  int
+	}{
+		{"BREW", "/", 501, 0},
+		{"BREW", "/nope", 501, 0},
+		{"GET", "/nope", 404, 0},
+		{"POST", "/", 405, 0},
+		{"GET", "/missing", 501, 1},
+		{"GET", "/nope?fail=1", 500, 2},
+		{"BREW", "/nope?fail=1", 500, 3},
+	} {
+		a := s.do(test.method, test.target)
+		if lines := log.lines(t, "error"); a.StatusCode != test.status || len(lines) != test.lines {
+			t.Errorf("%s %s = %d, log %v", test.method, test.target, a.StatusCode, lines)
+		}
+	}
 }
 
 // Functions given to OnFinish run in reverse order, whatever one of them does.

@@ -3,7 +3,6 @@
 package middleware
 
 import (
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -109,22 +108,16 @@ type outcome struct {
 }
 
 func outcomeOf(c *pleat.Context) (o outcome) {
-	req, failure := c.Request(), c.Failure()
+	req := c.Request()
 	o.bytes = req.BytesWritten()
 	if req.Hijacked() {
 		o.hijacked = true
 		return o
 	}
-	o.status = c.ResponseStatus()
-	if failure != nil {
-		committed := req.Committed()
-		abort := errors.Is(failure, http.ErrAbortHandler)
-		if !committed && (abort || req.Status() == 0) { // the latter after runtime.Goexit
-			return outcome{aborted: true}
-		}
-		// Behind a committed success, the error came too late to be answered.
-		o.aborted = abort || committed && o.status < http.StatusBadRequest
+	if o.aborted = c.Aborted(); o.aborted && !req.Committed() {
+		return outcome{aborted: true}
 	}
+	o.status = c.ResponseStatus()
 	if req.Method() == http.MethodHead || o.status == http.StatusNoContent || o.status == http.StatusNotModified {
 		o.bytes = 0 // written, but not sent
 	}

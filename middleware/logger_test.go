@@ -51,6 +51,9 @@ func testApp(log *logLines, config middleware.LoggerConfig, mw ...pleat.Middlewa
 	app.GET("/panic", func(c *pleat.Context) error { panic("panic-value") })
 	app.GET("/abort", func(c *pleat.Context) error { panic(http.ErrAbortHandler) })
 	app.GET("/exit", func(c *pleat.Context) error {
+		if c.Query("late") != "" {
+			_ = c.Text(200, "never sent")
+		}
 		runtime.Goexit()
 		return nil
 	})
@@ -100,6 +103,7 @@ func TestLogger(t *testing.T) {
 		{"abort", "GET /abort", map[string]any{"level": "warn", "status": 0, "bytes": 0, "aborted": true}},
 		{"cut", "GET /cut", map[string]any{"level": "warn", "status": 200, "bytes": 5, "aborted": true}},
 		{"goexit", "GET /exit", map[string]any{"level": "warn", "status": 0, "bytes": 0, "aborted": true}},
+		{"goexit behind an answer", "GET /exit?late=1", map[string]any{"level": "warn", "status": 0, "bytes": 0, "aborted": true}},
 		{"hijack", "GET /hijack", map[string]any{"level": "info", "status": 0, "hijacked": true, "aborted": nil}},
 	}
 	onBoth(t, func(t *testing.T, serve func(*testing.T, *pleat.App) string) {
