@@ -102,6 +102,9 @@ func (p *pass) divert(next Handler, w http.ResponseWriter, q *http.Request) (err
 	}
 	returned := false
 	defer func() {
+		if o := req.Origin(); o != c.req.Origin() {
+			c.req.SetOrigin(o) // what was found out about the client holds outside, too
+		}
 		switch {
 		case !returned:
 			gate.shut.Store(true)

@@ -5,6 +5,7 @@ package middleware_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -156,6 +157,32 @@ func TestForwardedCopies(t *testing.T) {
 	if a.text != "1.2.3.4 http a.example false" {
 		t.Errorf("got %q", a.text)
 	}
+}
+
+// What Forwarded finds out behind a middleware of net/http that has a writer of its
+// own is seen outside of it, in the access log for one.
+func TestForwardedBehindAnotherWriter(t *testing.T) {
+	onBoth(t, func(t *testing.T, serve func(*testing.T, *pleat.App) string) {
+		log := newLog()
+		app := pleat.New(pleat.Config{Logger: log.logger()})
+		wrap := pleat.WrapMiddleware(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				next.ServeHTTP(struct{ http.ResponseWriter }{w}, q)
+			})
+		})
+		app.Use(middleware.Logger(middleware.LoggerConfig{}), wrap, wrap)
+		app.Use(middleware.Forwarded(server.TrustPolicy{Trusted: loopback, Source: server.SourceXForwardedFor}))
+		app.GET("/", whoami)
+		app.GET("/panic", func(*pleat.Context) error { panic("x") })
+		addr := serve(t, app)
+		for _, target := range []string{"/", "/panic", "/nope"} {
+			get(t, addr, target, "X-Forwarded-For: 203.0.113.9\r\n")
+			line := log.access(t)
+			if line["remote"] != "203.0.113.9" {
+				t.Errorf("%s: %v", target, line)
+			}
+		}
+	})
 }
 
 func ExampleForwarded() {
