@@ -34,7 +34,9 @@ type Static struct {
 }
 
 // Static serves the files of fsys below a prefix, GET and HEAD, with validators
-// and ranges. Use [App.StaticDir] for a directory on disk: an os.DirFS follows
+// and ranges. Validators are made of size and modification time. Files without a
+// modification time, which are those of an embed.FS, are taken never to change;
+// their ETag is a digest of their content, made once for each. Use [App.StaticDir] for a directory on disk: an os.DirFS follows
 // symbolic links out of it. A pattern that path.Match refuses is an error at the
 // start.
 func (a *App) Static(prefix string, fsys fs.FS, s Static, mw ...Middleware) *Route {
@@ -93,6 +95,7 @@ type fileTree struct {
 	Static
 	fsys    fs.FS
 	escapes error // what fsys says of links that lead out of it
+	tags    contentTags
 }
 
 // fileName decodes an escaped path once. What could name a file other than the
@@ -190,7 +193,13 @@ func (t *fileTree) send(c *Context, name string) error {
 	if !ok {
 		return fmt.Errorf("pleat: static files: %s: a %T cannot seek", name, f)
 	}
-	return c.req.SendContent(info.Name(), info.ModTime(), content, server.FileOptions{MaxAge: t.MaxAge})
+	options := server.FileOptions{MaxAge: t.MaxAge}
+	if info.ModTime().IsZero() {
+		if options.ETag, err = t.tags.of(contentKey{name, info.Size()}, content); err != nil {
+			return t.failure(err)
+		}
+	}
+	return c.req.SendContent(info.Name(), info.ModTime(), content, options)
 }
 
 // failure gives errors of the file system a status: what depends on the name that

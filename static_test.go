@@ -196,6 +196,49 @@ func TestStaticFileSystems(t *testing.T) {
 	}
 }
 
+// Embedded files have no modification time; their content makes the validator.
+func TestStaticEmbedded(t *testing.T) {
+	everywhere(t, func(*testing.T) *pleat.App {
+		app := pleat.New(pleat.Config{})
+		app.Static("/embedded", embedded, pleat.Static{})
+		app.Static("/same", embedded, pleat.Static{Index: []string{"LICENSE"}})
+		app.Static("/other", fstest.MapFS{"LICENSE": {Data: []byte("none")}, "empty": {}}, pleat.Static{})
+		return app
+	}, func(t *testing.T, s *site) {
+		a := s.get("/embedded/LICENSE")
+		tag := a.Header.Get("ETag")
+		if len(tag) < 10 || tag[0] != '"' || a.Header.Get("Last-Modified") != "" || int64(len(a.body)) != a.ContentLength {
+			t.Fatalf("%d octets, %v", len(a.body), a.Header)
+		}
+		for _, test := range []struct {
+			method, target, field, value string
+			status                       int
+			same                         bool // the same ETag
+		}{
+			{"GET", "/embedded/LICENSE", "X", "", 200, true},
+			{"HEAD", "/embedded/LICENSE", "X", "", 200, true},
+			{"GET", "/embedded/LICENSE", "If-None-Match", tag, 304, true},
+			{"HEAD", "/embedded/LICENSE", "If-None-Match", `"a", W/` + tag, 304, true},
+			{"GET", "/embedded/LICENSE", "If-None-Match", `"a"`, 200, true},
+			{"GET", "/embedded/LICENSE", "If-Match", `"a"`, 412, true},
+			{"GET", "/same/", "If-None-Match", tag, 304, true},
+			{"GET", "/other/LICENSE", "If-None-Match", tag, 200, false},
+			{"GET", "/other/empty", "If-None-Match", tag, 200, false},
+		} {
+			a := s.do(test.method, test.target, test.field, test.value)
+			if got := a.Header.Get("ETag"); a.StatusCode != test.status || got == "" || (got == tag) != test.same {
+				t.Errorf("%s %s, %s %s = %d, ETag %s", test.method, test.target, test.field, test.value, a.StatusCode, got)
+			}
+		}
+		if a := s.get("/embedded/LICENSE", "Range", "bytes=0-2", "If-Range", tag); a.StatusCode != 206 || a.body != "MIT" {
+			t.Errorf("If-Range with the tag = %d %.20q", a.StatusCode, a.body)
+		}
+		if a := s.get("/embedded/LICENSE", "Range", "bytes=0-2", "If-Range", `"a"`); a.StatusCode != 200 {
+			t.Errorf("If-Range with another = %d %.20q", a.StatusCode, a.body)
+		}
+	})
+}
+
 // Failures of the disk are failures of the app.
 func TestStaticFailures(t *testing.T) {
 	log := &logBook{}
