@@ -102,6 +102,7 @@ type cookieRing struct {
 	// "decrypt" it.
 	signing []*securecookie.SecureCookie
 	sealing []*securecookie.SecureCookie
+	memo    *cookieMemo
 	now     func() time.Time
 }
 
@@ -154,7 +155,7 @@ func (k *CookieKeys) For(purpose string) (*CookieKeys, error) {
 }
 
 func newCookieRing(purpose string, secrets [][]byte) (*CookieKeys, error) {
-	r := &cookieRing{purpose: purpose, secrets: secrets, now: time.Now}
+	r := &cookieRing{purpose: purpose, secrets: secrets, memo: newCookieMemo(), now: time.Now}
 	for i, secret := range secrets {
 		signing, sealing, err := newCookieCodecs(purpose, secret)
 		if err != nil {
@@ -322,25 +323,42 @@ func (k *CookieKeys) Decode(name, cookieValue string, into any, opts ...CookieOp
 
 // open verifies a cookie and returns its payload, which is the caller's.
 func (r *cookieRing) open(name, value string, encryptedOnly bool) ([]byte, error) {
-	if len(value) < minCookieValue || len(name)+1+len(value) > maxCookieSize || !isCanonicalBase64(value) {
+	if len(value) < minCookieValue || len(name)+1+len(value) > maxCookieSize {
 		return nil, ErrCookieTampered
 	}
-	now := r.now().Unix()
-	payload, err := []byte(nil), ErrCookieTampered
-	if !encryptedOnly {
-		payload, err = openWith(r.signing, "c:"+name, value)
-	}
-	if errors.Is(err, ErrCookieTampered) {
-		payload, err = openWith(r.sealing, "c:"+name, value)
-	}
-	if err != nil {
-		return nil, err
+	payload, issued, known := r.memo.get(name, value, encryptedOnly)
+	if !known {
+		if !isCanonicalBase64(value) {
+			return nil, ErrCookieTampered
+		}
+		var sealed bool
+		var err error
+		if payload, sealed, err = r.verify(name, value, encryptedOnly); err != nil {
+			return nil, err
+		}
+		var ok bool
+		if issued, ok = cookieIssued(value); !ok {
+			return nil, ErrCookieExpired
+		}
+		r.memo.put(name, value, payload, issued, sealed)
 	}
 	// securecookie takes any time in the future.
-	if issued, ok := cookieIssued(value); !ok || issued > now+cookieClockSkew {
+	if issued > r.now().Unix()+cookieClockSkew {
 		return nil, ErrCookieExpired
 	}
 	return payload, nil
+}
+
+// verify finds the codec that made a cookie.
+func (r *cookieRing) verify(name, value string, encryptedOnly bool) (payload []byte, sealed bool, err error) {
+	if !encryptedOnly {
+		payload, err = openWith(r.signing, "c:"+name, value)
+		if !errors.Is(err, ErrCookieTampered) {
+			return payload, false, err
+		}
+	}
+	payload, err = openWith(r.sealing, "c:"+name, value)
+	return payload, true, err
 }
 
 // openWith tries the codecs in turn.
