@@ -136,7 +136,8 @@ func (a *App) CookieKeys() *server.CookieKeys { return a.keys }
 
 // OnStatus makes h answer errors of one status: app.OnStatus(404, notFoundPage).
 // h is called with the error and answers in any way it likes; the status is
-// already set. [Context.AnswerError] leaves the answer to the app after all.
+// already set. [Context.Problem] is what may be told about the error, and
+// [Context.AnswerError] leaves the answer to the app after all.
 func (a *App) OnStatus(status int, h func(c *Context, err error) error) {
 	a.pagesMu.Lock()
 	defer a.pagesMu.Unlock()

@@ -90,10 +90,7 @@ func (c *Context) Render(status int, page string, data any) error {
 // text. A client that accepts none of them gets a 406. HTML is never chosen: it
 // has to be written on purpose.
 func (c *Context) Negotiate(status int, v any) error {
-	if err := c.addVary("Accept"); err != nil {
-		return err
-	}
-	switch render.Negotiate(c.accept(), render.ContentTypeJSON, render.ContentTypeXML, render.ContentTypeText) {
+	switch c.Accepts(render.ContentTypeJSON, render.ContentTypeXML, render.ContentTypeText) {
 	case render.ContentTypeJSON:
 		return c.JSON(status, v)
 	case render.ContentTypeXML:
@@ -102,6 +99,15 @@ func (c *Context) Negotiate(status int, v any) error {
 		return c.encode(render.Text{}, status, render.ContentTypeText, v)
 	}
 	return NewError(http.StatusNotAcceptable, "JSON, XML and text are to be had")
+}
+
+// Accepts is the media type among the offers that the client likes best by all of
+// its Accept fields, "" when it takes none of them; among equals the first offer.
+// See render.Negotiate. Caches are told, by Vary, that the answer depends on it,
+// unless part of the answer has been sent.
+func (c *Context) Accepts(offers ...string) string {
+	_ = c.addVary("Accept") // an answer that cannot be changed any more fails by itself
+	return render.Negotiate(strings.Join(c.req.Header().Values("Accept"), ", "), offers...)
 }
 
 // addVary tells caches that the answer depends on a request field, once.
@@ -117,8 +123,6 @@ func (c *Context) addVary(field string) error {
 	}
 	return c.AddHeader("Vary", field)
 }
-
-func (c *Context) accept() string { return strings.Join(c.req.Header().Values("Accept"), ", ") }
 
 // Stream answers with what src has. It is sent in pieces of 16 KiB; for what has
 // to arrive at once use Write and Flush. If src fails before the first piece the

@@ -279,6 +279,30 @@ func TestNegotiate(t *testing.T) {
 	}
 }
 
+func TestAccepts(t *testing.T) {
+	app := pleat.New(pleat.Config{})
+	app.GET("/", func(c *pleat.Context) error {
+		_ = c.AddHeader("Vary", "Origin")
+		first := c.Accepts("text/a", "text/b")
+		return c.Text(200, first+" "+c.WithContext(c).Accepts("text/b", "text/a")+" "+c.Accepts())
+	})
+	s := serve(t, app)
+	for _, test := range []struct {
+		accept []string
+		want   string
+	}{
+		{nil, "text/a text/b "},
+		{[]string{"Accept", "text/b"}, "text/b text/b "},
+		{[]string{"Accept", "text/b;q=0.1", "Accept", "text/a;q=0.2"}, "text/a text/a "}, // all field lines
+		{[]string{"Accept", "image/png"}, "  "},
+	} {
+		a := s.get("/", test.accept...)
+		if vary := strings.Join(a.Header.Values("Vary"), "|"); a.body != test.want || vary != "Origin|Accept" {
+			t.Errorf("%q: %q, Vary %s; want %q", test.accept, a.body, vary, test.want)
+		}
+	}
+}
+
 // What is written and flushed arrives before the handler is done.
 func TestFlush(t *testing.T) {
 	everywhere(t, func(*testing.T) *pleat.App {

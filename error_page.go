@@ -14,14 +14,25 @@ import (
 	"github.com/pleat-go/pleat/render"
 )
 
-// Problem is an error answer as problem details (RFC 9457).
+// Problem is what may be told about an error, as problem details (RFC 9457).
 type Problem struct {
-	Type      string `json:"type,omitempty" xml:"type,omitempty"`
-	Title     string `json:"title"`
+	Type      string `json:"type,omitempty" xml:"type,omitempty"` // a URI; "" means that the status says it all
+	Title     string `json:"title"`                               // the phrase of the status
 	Status    int    `json:"status"`
-	Detail    string `json:"detail,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-	Cause     string `json:"cause,omitempty"` // in development only
+	Detail    string `json:"detail,omitempty"`     // what the error says to the client, may be ""
+	RequestID string `json:"request_id,omitempty"` // under which the log has the rest
+	Cause     string `json:"cause,omitempty"`      // text and stack, in development only
+}
+
+// Problem is what clients may be told about an error: what [Context.AnswerError]
+// shows them. It is for error pages of an app's own. Nothing in it is escaped.
+func (c *Context) Problem(err error) Problem {
+	status := StatusOf(err)
+	p := Problem{Title: titleOf(status), Status: status, Detail: messageOf(err, status), RequestID: c.RequestID()}
+	if c.app.config.Development && err != nil {
+		p.Cause = causeOf(err)
+	}
+	return p
 }
 
 // AnswerError makes the app's own answer for an error: its status and header,
@@ -41,11 +52,7 @@ func (c *Context) AnswerError(err error) error {
 		}
 		return page(c, err)
 	}
-	p := Problem{Title: titleOf(status), Status: status, Detail: messageOf(err, status), RequestID: c.RequestID()}
-	if c.app.config.Development {
-		p.Cause = causeOf(err)
-	}
-	return c.sendProblem(p)
+	return c.sendProblem(c.Problem(err))
 }
 
 // enterPage reports whether no page of OnStatus is making the answer already: one
@@ -108,9 +115,6 @@ func causeOf(err error) string {
 }
 
 func (c *Context) sendProblem(p Problem) error {
-	if err := c.addVary("Accept"); err != nil {
-		return err
-	}
 	// An error page must not outlive the error.
 	if err := c.SetHeader("Cache-Control", "no-store"); err != nil {
 		return err
@@ -119,7 +123,7 @@ func (c *Context) sendProblem(p Problem) error {
 	// curl than a browser, which names text/html, and gets text. The first offer
 	// stands for that: no type at all, only */* takes it.
 	const anything = ""
-	switch render.Negotiate(c.accept(), anything, render.ContentTypeProblem, render.ContentTypeJSON, render.ContentTypeHTML, render.ContentTypeText) {
+	switch c.Accepts(anything, render.ContentTypeProblem, render.ContentTypeJSON, render.ContentTypeHTML, render.ContentTypeText) {
 	case render.ContentTypeProblem, render.ContentTypeJSON:
 		return c.encode(c.app.json, p.Status, render.ContentTypeProblem, p)
 	case render.ContentTypeHTML:

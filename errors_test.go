@@ -221,6 +221,36 @@ func TestDecodeErrorsAreToldTheClient(t *testing.T) {
 	}
 }
 
+// A page of an app's own gets to know what the built-in one shows, and no more.
+func TestProblem(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		err         error
+		development bool
+		want        pleat.Problem
+		cause       string
+	}{
+		{"HTTPError", pleat.NewError(409, "<taken>").WithCause(errors.New("secret")), false, pleat.Problem{Title: "Conflict", Status: 409, Detail: "<taken>"}, ""},
+		{"in development", pleat.NewError(409, "").WithCause(errors.New("secret")), true, pleat.Problem{Title: "Conflict", Status: 409}, "409 Conflict: secret"},
+		{"any", errors.New("secret"), false, pleat.Problem{Title: "Internal Server Error", Status: 500}, ""},
+		{"decoding", &render.DecodeError{Field: "age", Reason: "not a number"}, false, pleat.Problem{Title: "Bad Request", Status: 400, Detail: "age: not a number"}, ""},
+		{"gone", server.ErrClientGone, false, pleat.Problem{Title: "Client Closed Request", Status: 499}, ""},
+		{"a panic", &pleat.PanicError{Value: "sunk", Stack: []byte("at sea")}, true, pleat.Problem{Title: "Internal Server Error", Status: 500}, "pleat: handler panicked: sunk\n\nat sea"},
+		{"none", nil, true, pleat.Problem{Title: "OK", Status: 200}, ""},
+	} {
+		got := make(chan pleat.Problem, 1)
+		answerWith(t, pleat.Config{Development: test.development}, func(c *pleat.Context) error {
+			c.SetRequestID("r-1")
+			got <- c.Problem(test.err)
+			return nil
+		})
+		test.want.RequestID, test.want.Cause = "r-1", test.cause
+		if p := <-got; p != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, p, test.want)
+		}
+	}
+}
+
 func sinking(*pleat.Context) error { panic("sunk") }
 
 // A stack begins with the function that panicked.

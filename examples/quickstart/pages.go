@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/pleat-go/pleat"
@@ -50,20 +49,17 @@ func answerError(c *pleat.Context, err error) error {
 	if !wantsPage(c) {
 		return c.AnswerError(err)
 	}
-	status := pleat.StatusOf(err)
-	message := explanations[status]
-	var e *pleat.HTTPError
-	if errors.As(err, &e) && e.Message != "" {
-		message = e.Message
+	problem := c.Problem(err)
+	if problem.Detail == "" {
+		problem.Detail = explanations[problem.Status]
 	}
-	if err := errors.Join(c.AddHeader("Vary", "Accept"), c.SetHeader("Cache-Control", "no-store")); err != nil {
+	if err := c.SetHeader("Cache-Control", "no-store"); err != nil {
 		return err
 	}
-	return c.Render(status, "error", struct {
+	return c.Render(problem.Status, "error", struct {
 		frame
-		Status         int
-		Title, Message string
-	}{newFrame(c), status, http.StatusText(status), message})
+		Problem pleat.Problem
+	}{newFrame(c), problem})
 }
 
 var explanations = map[int]string{
@@ -75,7 +71,7 @@ var explanations = map[int]string{
 
 // wantsPage tells browsers, which accept HTML by name, from programs.
 func wantsPage(c *pleat.Context) bool {
-	return render.Negotiate(c.Header("Accept"), render.ContentTypeJSON, render.ContentTypeHTML) == render.ContentTypeHTML
+	return c.Accepts(render.ContentTypeJSON, render.ContentTypeHTML) == render.ContentTypeHTML
 }
 
 // noStore is a middleware: it keeps answers out of all caches.

@@ -34,9 +34,6 @@ func weather(c *pleat.Context) error {
 		return err // 504 when it took too long, 502 when the station failed or is down
 	}
 
-	if err := c.AddHeader("Vary", "Accept"); err != nil {
-		return err
-	}
 	if !wantsPage(c) {
 		return c.JSON(http.StatusOK, now)
 	}
