@@ -282,9 +282,11 @@ func (k *loopConn) close() {
 func (k *loopConn) release() {
 	k.loop.engine.table.remove(k)
 	k.closing.Lock()
-	k.closed = true
-	_ = syscall.Close(k.fd)
-	k.closing.Unlock()
+	defer k.closing.Unlock()
+	if !k.closed { // a ConnState that calls runtime.Goexit leads here twice
+		k.closed = true
+		_ = syscall.Close(k.fd)
+	}
 }
 
 // leave takes a connection that is closed or hijacked off the books.

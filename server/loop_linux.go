@@ -110,29 +110,11 @@ func (l *loop) work() {
 	l.mu.Lock()
 	l.free++
 	for !l.closed {
-		if last := len(l.notes) - 1; last >= 0 {
-			n := l.notes[last]
-			l.notes[last] = note{}
-			if l.notes = l.notes[:last]; last == 0 && cap(l.notes) > eventBatch {
-				l.notes = nil
-			}
+		if k, happened, ok := l.pop(); ok {
 			l.free--
 			l.mu.Unlock()
-			l.handle(n.k, n.happened)
-			l.mu.Lock()
-			handled++
-			if l.free++; l.free > spareWorkers {
-				break
-			}
-			continue
-		}
-		if l.head < l.tail {
-			ev := l.events[l.head]
-			l.head++
-			l.free--
-			l.mu.Unlock()
-			if k := l.engine.table.get(int(ev.Fd), uint32(ev.Pad)); k != nil {
-				l.handle(k, stateOf(ev.Events))
+			if k != nil {
+				l.handle(k, happened)
 			}
 			l.mu.Lock()
 			handled++
@@ -165,6 +147,25 @@ func (l *loop) work() {
 	l.free--
 	l.mu.Unlock()
 	clean = true
+}
+
+// pop takes the next event, notes first; k is nil when its connection is gone. The
+// caller holds mu.
+func (l *loop) pop() (k *loopConn, happened uint32, ok bool) {
+	if last := len(l.notes) - 1; last >= 0 {
+		n := l.notes[last]
+		l.notes[last] = note{}
+		if l.notes = l.notes[:last]; last == 0 && cap(l.notes) > eventBatch {
+			l.notes = nil
+		}
+		return n.k, n.happened, true
+	}
+	if l.head < l.tail {
+		ev := &l.events[l.head]
+		l.head++
+		return l.engine.table.get(int(ev.Fd), uint32(ev.Pad)), stateOf(ev.Events), true
+	}
+	return nil, 0, false
 }
 
 // arm makes sure that somebody takes over when the caller blocks. Once is enough

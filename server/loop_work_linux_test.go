@@ -475,30 +475,80 @@ func TestWorkers(t *testing.T) {
 	})
 }
 
+// TestLoopHookEndsItsGoroutine has ConnState end a worker that has not called a
+// handler, with an event left in the queue.
+func TestLoopHookEndsItsGoroutine(t *testing.T) {
+	var others []*client
+	var b *bench
+	b = newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), ConnState: func(c *HTTPConnection, s http.ConnState) {
+		if s == http.StateClosed && len(others) == 0 {
+			others = append(others, b.connect()) // has the number at once
+			runtime.Goexit()
+		}
+	}})
+	one, two := b.connect(), b.connect()
+	one.close()
+	two.get("/two")
+	b.pretend(true)
+	b.queue(one.event(hup), two.event(in))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.l.work()
+	}()
+	<-ended
+	two.wantAnswer("/two")
+	if others[0].k.fd != one.k.fd {
+		t.Fatalf("descriptor %d was not used again, but %d", one.k.fd, others[0].k.fd)
+	}
+	others[0].get("/other")
+	b.batch(others[0].event(in))
+	others[0].wantAnswer("/other")
+	if n := b.e.count.Load(); n != 2 {
+		t.Errorf("%d connections are counted, want 2", n)
+	}
+}
+
 // TestLoopParksWithoutRequest has a peer that takes no answers make the loop wait
 // for it although no handler has run: the others must not wait with it.
 func TestLoopParksWithoutRequest(t *testing.T) {
-	b := newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), MinRate: -1})
-	go b.l.work()
-	stuck, fine := b.connect(), b.connect()
-	filler := make([]byte, 16<<10)
-	for {
-		if _, err := syscall.Write(stuck.k.fd, filler); err == syscall.EAGAIN {
-			break
-		}
+	cases := []struct {
+		name    string
+		refused func(b *bench, p *client)
+		status  string
+	}{
+		{"no HTTP", func(_ *bench, p *client) { p.send("no HTTP\r\n\r\n") }, "400"},
+		{"time is up", func(b *bench, p *client) {
+			p.k.due.Store(1)
+			b.l.post(p.k, stateDue)
+		}, "408"},
 	}
-	stuck.send("no HTTP\r\n\r\n")
-	for stuck.k.state.Load()&stateWriteWait == 0 {
-		runtime.Gosched()
-	}
-	for range 3 {
-		fine.get("/fine")
-		fine.wantAnswer("/fine")
-	}
-	for { // room again
-		if m := stuck.await(); strings.HasPrefix(m, "HTTP/1.1 400 ") {
-			break
-		}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), MinRate: -1, HeaderTimeout: -1})
+			go b.l.work()
+			stuck, fine := b.connect(), b.connect()
+			stuck.send("GET / HTTP/1.1\r\n")
+			for stuck.k.machine.State() != http.StateActive {
+				runtime.Gosched()
+			}
+			filler := make([]byte, 16<<10)
+			for {
+				if _, err := syscall.Write(stuck.k.fd, filler); err == syscall.EAGAIN {
+					break
+				}
+			}
+			c.refused(b, stuck)
+			for stuck.k.state.Load()&stateWriteWait == 0 {
+				runtime.Gosched()
+			}
+			for range 3 {
+				fine.get("/fine")
+				fine.wantAnswer("/fine")
+			}
+			for !strings.HasPrefix(stuck.await(), "HTTP/1.1 "+c.status) { // room again
+			}
+		})
 	}
 }
 
@@ -560,7 +610,7 @@ func TestLoopAnswersTogether(t *testing.T) {
 func TestLoopCutsWhatIsBeingAdded(t *testing.T) {
 	var b *bench
 	cut := func() {}
-	b = newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), ConnState: func(_ *HTTPConnection, s http.ConnState) {
+	b = newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), HeaderTimeout: -1, ConnState: func(_ *HTTPConnection, s http.ConnState) {
 		if s == http.StateNew {
 			cut()
 		}
