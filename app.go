@@ -74,7 +74,7 @@ type Config struct {
 	// form is routed, instead of redirecting there.
 	NoCleanRedirect bool
 
-	// ShutdownTimeout is how long Run waits for requests that are being answered
+	// ShutdownTimeout is how long Run and RunListener wait for requests that are being answered
 	// when it is told to end, 15 s by default, negative for as long as it takes.
 	ShutdownTimeout time.Duration
 }

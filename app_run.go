@@ -5,6 +5,7 @@ package pleat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -28,7 +29,7 @@ func (a *App) Serve(l net.Listener) error {
 	return a.server.Serve(l)
 }
 
-// Shutdown ends Serve and Run gently, as server.HTTPServer.Shutdown does.
+// Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown does.
 func (a *App) Shutdown(ctx context.Context) error {
 	if err := a.Start(); err != nil {
 		return err
@@ -37,10 +38,13 @@ func (a *App) Shutdown(ctx context.Context) error {
 }
 
 // Run serves an address (in one of the forms of server.HTTPServer.ListenAndServe)
-// until the process gets SIGINT or SIGTERM, or Shutdown is called. Then it stops
-// accepting, waits up to ShutdownTimeout until what was accepted is answered, and
-// returns nil; what takes longer is cut, and the error is that of a deadline. A
-// second signal ends it at once.
+// until the process gets SIGINT or SIGTERM, and ends as RunListener does. A second
+// signal ends it at once, without waiting. While it runs these signals do nothing
+// else.
+//
+// Run returns nil after a graceful end, and after a second signal. What it returns
+// otherwise has a reason in the app (see Start), in the address, or in the
+// listener; or it is context.DeadlineExceeded, when requests had to be cut.
 func (a *App) Run(addr string) error {
 	if err := a.Start(); err != nil {
 		return err
@@ -57,24 +61,69 @@ func (a *App) Run(addr string) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	returned, now := make(chan struct{}), make(chan struct{})
+	defer close(returned)
+	go func() {
+		select {
+		case s := <-signals:
+			cancel(fmt.Errorf("signal: %v", s))
+		case <-returned:
+			return
+		}
+		select {
+		case <-signals:
+			close(now)
+		case <-returned:
+		}
+	}()
+	return a.runUntil(ctx, now, l)
+}
+
+// RunListener serves connections that l accepts until ctx ends, or Shutdown is
+// called. Then it stops accepting, waits up to Config.ShutdownTimeout until what
+// was accepted is answered, and returns nil; what takes longer is cut, and the
+// error is context.DeadlineExceeded. A listener that fails ends it in the same
+// way, with the error of the listener; an app that cannot start is an error at
+// once. In any case l is closed. The values of ctx, and its end, do not reach the
+// requests.
+//
+// An app runs once: with one that was ended RunListener returns at once.
+func (a *App) RunListener(ctx context.Context, l net.Listener) error {
+	return a.runUntil(ctx, nil, l)
+}
+
+// runUntil serves l until ctx ends. Then it ends gracefully, unless now says that
+// there is no more time.
+func (a *App) runUntil(ctx context.Context, now <-chan struct{}, l net.Listener) error {
+	if err := a.Start(); err != nil {
+		_ = l.Close()
+		return err
+	}
 	served := make(chan error, 1)
 	go func() { served <- a.Serve(l) }()
 	a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
+	var err error
 	select {
-	case err := <-served:
-		if !errors.Is(err, server.ErrServerClosed) {
-			return err
-		}
-		// Somebody called Shutdown. To return before it is through would end the
-		// process in the middle of it.
-	case s := <-signals:
-		a.log.Info().Stringer("signal", s).Msg("pleat: ending")
+	case err = <-served:
+		// The listener failed, or somebody called Shutdown. To return before all is
+		// through would end the process in the middle of it.
+	case <-ctx.Done():
+		a.log.Info().AnErr("cause", context.Cause(ctx)).Msg("pleat: ending")
 	}
-	return a.end(signals)
+	ended := a.end(now)
+	if err == nil {
+		err = <-served
+	}
+	if !errors.Is(err, server.ErrServerClosed) {
+		return err
+	}
+	return ended
 }
 
-// end is the graceful end of Run.
-func (a *App) end(signals <-chan os.Signal) error {
+// end is the graceful end.
+func (a *App) end(now <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	timeout := a.config.ShutdownTimeout
@@ -93,7 +142,7 @@ func (a *App) end(signals <-chan os.Signal) error {
 			a.log.Warn().Err(err).Msg("pleat: requests were cut")
 		}
 		return err
-	case <-signals:
+	case <-now:
 		return a.server.Close()
 	}
 }

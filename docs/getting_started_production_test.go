@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -82,14 +81,12 @@ func TestHelloOverTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := newApp()
-	served := make(chan error, 1)
-	go func() { served <- app.Serve(l) }()
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- newApp().RunListener(ctx, l) }()
 	defer func() {
-		if err := app.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; !errors.Is(err, server.ErrServerClosed) {
+		end()
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	}()

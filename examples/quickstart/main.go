@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -72,17 +71,7 @@ func run(ctx context.Context, l net.Listener, out io.Writer, log zerolog.Logger)
 	app := newApp(log, station)
 	fmt.Fprintf(out, tryThis, "http://"+reachable(l.Addr()))
 
-	served := make(chan error, 1)
-	go func() { served <- app.Serve(l) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	// What was accepted is answered first, within reason.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return errors.Join(app.Shutdown(ctx), ignoreClosed(<-served))
+	return app.RunListener(ctx, l)
 }
 
 // newApp puts the website together.
@@ -104,6 +93,9 @@ func newApp(log zerolog.Logger, station *station) *pleat.App {
 		Client: &client.HTTPClient{BaseURL: station.url(), Timeout: 2 * time.Second},
 
 		ErrorHandler: answerError,
+
+		// What was accepted when the program ends is answered first, within reason.
+		ShutdownTimeout: 10 * time.Second,
 	})
 
 	// Middleware of the app stands around every answer, 404 and redirects
@@ -180,13 +172,6 @@ func reachable(addr net.Addr) string {
 		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 	}
 	return addr.String()
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, server.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
 var tryThis = strings.TrimLeft(`

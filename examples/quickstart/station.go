@@ -24,10 +24,10 @@ import (
 type station struct {
 	log zerolog.Logger
 
-	mu     sync.Mutex // guards what follows
-	addr   string     // where it was first started, and is started again
-	app    *pleat.App // nil while it is off
-	served chan error // how the app's Serve ended
+	mu    sync.Mutex         // guards what follows
+	addr  string             // where it was first started, and is started again
+	end   context.CancelFunc // ends its app; nil while it is off
+	ended chan error         // how the app ended
 }
 
 // newStation makes a station that is off.
@@ -45,7 +45,7 @@ func (s *station) url() string {
 func (s *station) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.app != nil {
+	if s.end != nil {
 		return nil
 	}
 	l, err := net.Listen("tcp", s.addr)
@@ -53,9 +53,10 @@ func (s *station) start() error {
 		return err
 	}
 	s.addr = l.Addr().String()
-	app, served := newStationApp(s.log), make(chan error, 1)
-	go func() { served <- app.Serve(l) }()
-	s.app, s.served = app, served
+	ctx, end := context.WithCancel(context.Background())
+	app, ended := newStationApp(s.log), make(chan error, 1)
+	go func() { ended <- app.RunListener(ctx, l) }()
+	s.end, s.ended = end, ended
 	return nil
 }
 
@@ -63,22 +64,20 @@ func (s *station) start() error {
 func (s *station) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.app == nil {
+	if s.end == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := s.app.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	s.end()
+	if err := <-s.ended; err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn().Err(err).Msg("weather station: ending")
 	}
-	<-s.served
-	s.app = nil
+	s.end = nil
 }
 
 func (s *station) on() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.app != nil
+	return s.end != nil
 }
 
 // page is the website's page about the station.
@@ -119,7 +118,7 @@ var observed = []observation{
 // newStationApp puts the station's own app together. It has moved house twice, and
 // says so.
 func newStationApp(log zerolog.Logger) *pleat.App {
-	app := pleat.New(pleat.Config{Name: "station", Logger: &log})
+	app := pleat.New(pleat.Config{Name: "station", Logger: &log, ShutdownTimeout: time.Second})
 	app.Use(
 		middleware.Logger(middleware.LoggerConfig{}),
 		// The ids of callers on this machine are taken over, so that one id runs
