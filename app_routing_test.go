@@ -272,3 +272,47 @@ func TestMountHTTP(t *testing.T) {
 		}
 	})
 }
+
+// A mounted app redirects to where its routes are for the client.
+func TestRedirectsOfMountedApps(t *testing.T) {
+	everywhere(t, func(*testing.T) *pleat.App {
+		inner := pleat.New(pleat.Config{})
+		inner.GET("/", text("index"))
+		inner.GET("/a", text("a"))
+		inner.GET("/b/", text("b"))
+		middle := pleat.New(pleat.Config{})
+		middle.GET("/c/", text("c"))
+		middle.MountHTTP("/in", inner)
+		middle.Use(pleat.WrapMiddleware(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				next.ServeHTTP(struct{ http.ResponseWriter }{w}, q)
+			})
+		}))
+		app := pleat.New(pleat.Config{})
+		app.MountHTTP("/app", inner)
+		app.MountHTTP("/of/:who", middle)
+		app.GET("/wrapped", pleat.WrapHTTP(inner)) // not mounted: the path is whole
+		root := pleat.New(pleat.Config{})
+		root.MountHTTP("/", app)
+		return root
+	}, func(t *testing.T, s *site) {
+		for target, want := range map[string]string{
+			"/app/a/":              "/app/a",
+			"/app/b?q=1":           "/app/b/?q=1",
+			"/of/ann%20x/c":        "/of/ann%20x/c/",
+			"/of/%5Cevil/c":        "/of/%5Cevil/c/",
+			"/of/%2F%2Fevil/c":     "/of/%2F%2Fevil/c/",
+			"/of/me/in/a/?a=b&c":   "/of/me/in/a?a=b&c",
+			"/of/me/in":            "/of/me/in/",
+			"/app//a":              "/app/a",
+			"/app/x/../b":          "/app/b",
+			"/of/me/in//evil.test": "/of/me/in/evil.test", // by the outermost, where all below /of is routed
+			"/wrapped/":            "/wrapped",
+		} {
+			a := s.get(target)
+			if a.StatusCode != 301 || a.Header.Get("Location") != want {
+				t.Errorf("%s = %d, to %q, want %q", target, a.StatusCode, a.Header.Get("Location"), want)
+			}
+		}
+	})
+}

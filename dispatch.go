@@ -144,7 +144,7 @@ func answerMiss(c *Context) error {
 	u := c.unmatched
 	switch u.kind {
 	case redirected:
-		if err := c.req.SetHeader("Location", u.location); err != nil {
+		if err := c.req.SetHeader("Location", c.mountPrefix()+u.location); err != nil {
 			return err
 		}
 		return c.Status(u.status)

@@ -3,6 +3,7 @@
 package pleat
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,19 +35,35 @@ func (c *Context) stdRequest() *http.Request {
 
 // MountHTTP hands everything below a prefix to a net/http handler, with the
 // prefix taken off the path as http.StripPrefix does: a ServeMux, a file server,
-// another app. The prefix is the handler's "/". What it knows nothing of is the
-// prefix: a redirect of its own to a path lacks it.
+// another app. The prefix is the handler's "/", and it knows nothing of it: a
+// redirect of its own to a path lacks the prefix, and so do the URLs of an App that
+// is mounted. Only the redirects of an App to the same path with or without a slash
+// at its end have it.
 func (a *App) MountHTTP(prefix string, h http.Handler, mw ...Middleware) *Route {
 	var handler Handler
 	if h != nil {
 		handler = func(c *Context) error {
 			q := c.stdRequest()
-			q.URL = belowPrefix(q.URL, c.route.parsed.escapedTail(c.path))
+			tail := c.route.parsed.escapedTail(c.path)
+			q = q.WithContext(context.WithValue(c, mountKey{}, c.mountPrefix()+strings.TrimSuffix(c.path, tail)))
+			q.URL = belowPrefix(q.URL, tail)
 			h.ServeHTTP(c.req.ResponseWriter(), q)
 			return nil
 		}
 	}
 	return a.Any(strings.TrimSuffix(prefix, "/")+"/*path", handler, mw...)
+}
+
+type mountKey struct{}
+
+// mountPrefix is what MountHTTP has taken off the path on the way from another App
+// to this one, escaped; "" when the App is not mounted.
+func (c *Context) mountPrefix() string {
+	if c.req.Connection() != nil {
+		return "" // it came from the socket; and its context need not be made
+	}
+	prefix, _ := c.req.Context().Value(mountKey{}).(string)
+	return prefix
 }
 
 // belowPrefix is u with another path, which is escaped.
