@@ -39,7 +39,7 @@ func (c *Context) stdRequest() *http.Request {
 // redirect of its own to a path lacks the prefix, and so do the URLs of an App that
 // is mounted. Only the redirects of an App to the same path with or without a slash
 // at its end have it.
-func (a *App) MountHTTP(prefix string, h http.Handler, mw ...Middleware) *Route {
+func (r *routes) MountHTTP(prefix string, h http.Handler, mw ...Middleware) *Route {
 	var handler Handler
 	if h != nil {
 		handler = func(c *Context) error {
@@ -51,7 +51,7 @@ func (a *App) MountHTTP(prefix string, h http.Handler, mw ...Middleware) *Route 
 			return nil
 		}
 	}
-	return a.Any(strings.TrimSuffix(prefix, "/")+"/*path", handler, mw...)
+	return r.Any(strings.TrimSuffix(prefix, "/")+"/*path", handler, mw...)
 }
 
 type mountKey struct{}

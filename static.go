@@ -36,24 +36,24 @@ type Static struct {
 // Static serves the files of fsys below a prefix, GET and HEAD, with validators
 // and ranges. Validators are made of size and modification time. Files without a
 // modification time, which are those of an embed.FS, are taken never to change;
-// their ETag is a digest of their content, made once for each. Use [App.StaticDir] for a directory on disk: an os.DirFS follows
+// their ETag is a digest of their content, made once for each. Use StaticDir for a directory on disk: an os.DirFS follows
 // symbolic links out of it. A pattern that path.Match refuses is an error at the
 // start.
-func (a *App) Static(prefix string, fsys fs.FS, s Static, mw ...Middleware) *Route {
+func (r *routes) Static(prefix string, fsys fs.FS, s Static, mw ...Middleware) *Route {
 	if fsys == nil {
 		mw = []Middleware{refusal(errors.New("pleat: static files: no file system"))}
 	}
-	return a.static(prefix, &fileTree{Static: s, fsys: fsys}, mw)
+	return r.static(prefix, &fileTree{Static: s, fsys: fsys}, mw)
 }
 
 // StaticDir is Static for a directory on disk, which nothing leads out of: no
 // "..", no symbolic link, no device name. A directory that cannot be opened is an
 // error at the start.
-func (a *App) StaticDir(prefix, dir string, s Static, mw ...Middleware) *Route {
+func (r *routes) StaticDir(prefix, dir string, s Static, mw ...Middleware) *Route {
 	t := &fileTree{Static: s}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return a.static(prefix, t, []Middleware{refusal(fmt.Errorf("pleat: static files: %w", err))})
+		return r.static(prefix, t, []Middleware{refusal(fmt.Errorf("pleat: static files: %w", err))})
 	}
 	t.fsys = root.FS()
 	// The error for links that lead outside has no name: ask for it.
@@ -61,10 +61,10 @@ func (a *App) StaticDir(prefix, dir string, s Static, mw ...Middleware) *Route {
 	if _, err := root.Lstat(".."); errors.As(err, &escape) {
 		t.escapes = escape.Err
 	}
-	return a.static(prefix, t, mw)
+	return r.static(prefix, t, mw)
 }
 
-func (a *App) static(prefix string, t *fileTree, mw []Middleware) *Route {
+func (r *routes) static(prefix string, t *fileTree, mw []Middleware) *Route {
 	if len(t.Index) == 0 {
 		t.Index = []string{"index.html"}
 	}
@@ -78,7 +78,7 @@ func (a *App) static(prefix string, t *fileTree, mw []Middleware) *Route {
 			mw = []Middleware{refusal(fmt.Errorf("pleat: static files: Deny %q: %w", pattern, err))}
 		}
 	}
-	return a.GET(strings.TrimSuffix(prefix, "/")+"/*path", func(c *Context) error {
+	return r.GET(strings.TrimSuffix(prefix, "/")+"/*path", func(c *Context) error {
 		name, err := fileName(c.route.parsed.escapedTail(c.path))
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ package pleat_test
 import (
 	"embed"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -235,6 +236,25 @@ func TestStaticEmbedded(t *testing.T) {
 		}
 		if a := s.get("/embedded/LICENSE", "Range", "bytes=0-2", "If-Range", `"a"`); a.StatusCode != 200 {
 			t.Errorf("If-Range with another = %d %.20q", a.StatusCode, a.body)
+		}
+	})
+}
+
+// A group has files and foreign handlers below its prefix, behind its middleware.
+func TestStaticInGroups(t *testing.T) {
+	everywhere(t, func(*testing.T) *pleat.App {
+		files := fstest.MapFS{"dir/index.html": {Data: []byte("index")}, "x": {Data: []byte("x")}}
+		module := pleat.NewGroup("/docs", mark("module"))
+		module.Static("/files", files, pleat.Static{}).Name("files")
+		module.MountHTTP("/fs", http.FileServerFS(files))
+		app := pleat.New(pleat.Config{})
+		app.Group("/v:version", mark("group")).Mount("/m", module)
+		return app
+	}, func(t *testing.T, s *site) {
+		for target, want := range map[string]string{"/v1/m/docs/files/x": "x", "/v2/m/docs/files/dir/": "index", "/v3/m/docs/fs/x": "x"} {
+			if a := s.get(target); a.body != want || strings.Join(a.Header.Values("X-Trace"), " ") != "group module" {
+				t.Errorf("%s = %d %q, %v", target, a.StatusCode, a.body, a.Header)
+			}
 		}
 	})
 }
