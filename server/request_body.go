@@ -5,6 +5,7 @@ package server
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 // ContentLength is the length of the body as the request states it, 0 when it
@@ -81,6 +82,34 @@ func (b *requestBodyReader) Read(p []byte) (int, error) {
 	}
 	return r.c.readBody(r, p)
 }
+
+// WriteTo is for io.Copy, which would otherwise ask for as little at a time as the
+// writer likes, at a system call each.
+func (b *requestBodyReader) WriteTo(w io.Writer) (n int64, err error) {
+	buf := uploadPool.Get().(*[]byte)
+	defer uploadPool.Put(buf)
+	for {
+		k, err := b.Read(*buf)
+		if k > 0 {
+			written, werr := w.Write((*buf)[:k])
+			n += int64(written)
+			if werr == nil && written < k {
+				werr = io.ErrShortWrite
+			}
+			if werr != nil {
+				return n, werr
+			}
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+var uploadPool = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
 // Close does nothing: what is left of a body is dealt with after the handler.
 func (b *requestBodyReader) Close() error { return nil }
