@@ -26,6 +26,16 @@ import (
 //	driver    owns one connection: reads it, runs its handlers, writes answers.
 //	follower  runnable, but has not run yet.
 //
+//	         arm                     nobody polls
+//	[new] ─────────► [follower] ───────────────────► [poller]
+//	                   │    │                        │      ▲
+//	         somebody  │    │ event      its events  │      │ nothing queued,
+//	         polls     │    ▼                        ▼      │ nobody polls
+//	[ends] ◄───────────┘  [driver] ◄─────────────────┘      │
+//	   ▲                   │    ▲ └─────────────────────────┘
+//	   └───────────────────┘    └── next event, also one that others took from epoll
+//	    somebody polls
+//
 // Handlers run on the driver itself, and may block. Before a driver calls
 // handlers it makes sure that a follower is runnable. While handlers do not block,
 // the driver goes on to the next event, and then to polling, and the follower
@@ -34,17 +44,51 @@ import (
 // loop goes on. A worker that finds nothing to do, and somebody else polling,
 // ends. So a fast handler costs no goroutine switch and a slow one costs one.
 //
+// Events come from epoll; others, that time is up or that the server drains, come
+// as notes from goroutines that are no workers, and that never run a handler.
+//
+// # The states of a connection
+//
+//	[entering] ──► [idle] ─────────────────────────► [driven] ◄──────────► [parked]
+//	 registered      ▲      event or note: whoever     │ │ │    a handler waits for
+//	                 │      sets the busy bit          │ │ │    its peer; an event, a
+//	                 │                                 │ │ │    deadline, or the end
+//	                 └─────────────────────────────────┘ │ │    of the request wakes it
+//	                   yield: nothing happened meanwhile │ │
+//	                                                     │ └───► [hijacked]
+//	                       last answer sent, the peer    │
+//	                       still talks: [lingering] ◄────┼───► [closed]
+//	                                         │                    ▲
+//	                                         └────────────────────┘
+//
+// The bits of loopConn.state and the busy bit among them change together, by
+// compare and swap: what happens to a connection that is driven is noted there,
+// and yield fails while there is a note. A lingering connection goes between idle
+// and driven like any other; what comes on it is thrown away. A closed or hijacked
+// one keeps its busy bit for good: what still happens to it moves nobody.
+//
 // # Invariants
 //
 //   - An event in the queue of a loop has been taken out of the kernel and is
 //     handled exactly once, by whoever pops it.
 //   - While polling is false and the queue is empty, some worker of the loop is
-//     runnable or running: it will look at the queue before it ends.
+//     runnable or running and handles no event: it will look at the queue before
+//     it ends.
+//   - Between taking an event and the first moment at which it may block, a worker
+//     arms. A follower that runs before that moment polls, or leaves that to
+//     another, who arms in turn; one that has not run yet does when it comes.
+//   - A bit that says there may be input is cleared before the read that makes it
+//     untrue, one that says there is room before the write; with it epoll's next
+//     word finds it cleared. Hang-ups and errors stay.
 //   - Only the goroutine that set the busy bit of a connection touches its
-//     machine, its file descriptor included, until it clears the bit.
+//     machine, its file descriptor included, until it clears the bit. The handler
+//     it has called shares that with goroutines of its own, under the locks of the
+//     machine, and takes it back before it returns.
 //   - A descriptor is closed by the owner of the busy bit, with the table entry
 //     gone first, so that a number that is used again cannot be taken for the old
-//     connection: events carry the generation of the entry they are for.
+//     connection: events carry the generation of the entry they are for. closeNow
+//     shuts the socket, not the descriptor.
+//   - A connection that waits for a time is on the wheel at that time or before.
 type loopEngine struct {
 	srv   *HTTPServer
 	loops []*loop

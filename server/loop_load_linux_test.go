@@ -134,7 +134,7 @@ func TestLoopHandlersThatDoNotReturn(t *testing.T) {
 				case "/mutex":
 					blocked.Done()
 					mu.Lock()
-					mu.Unlock() //nolint:staticcheck // blocking is what it is for
+					mu.Unlock()
 				case "/select":
 					blocked.Done()
 					select {
