@@ -95,8 +95,10 @@ type App struct {
 
 	once     sync.Once
 	startErr error
-	table    *routeTable
-	miss     Handler // the chain for whatever has no route
+	hosts    []*Router   // made with Host; guarded by the mu of Router
+	table    *routeTable // of the App's own routes
+	miss     Handler     // the chain for whatever has no route
+	byHost   *hostTable  // nil without hosts
 	server   *server.HTTPServer
 	keys     *server.CookieKeys
 	secrets  [][]byte // that keys were made of
@@ -159,8 +161,10 @@ func (a *App) Start() error {
 }
 
 func (a *App) start() error {
-	table, err := a.Router.build(routeOptions{noSlashRedirect: a.config.NoSlashRedirect, noCleanRedirect: a.config.NoCleanRedirect})
-	errs := append([]error{err}, a.composeChains()...)
+	routers := a.routers(true)
+	tables, err := buildTables(routers, routeOptions{noSlashRedirect: a.config.NoSlashRedirect, noCleanRedirect: a.config.NoCleanRedirect})
+	misses, errs := a.composeChains(routers)
+	errs = append([]error{err}, errs...)
 	if a.config.Templates != nil {
 		if err := a.config.Templates.Load(); err != nil {
 			errs = append(errs, fmt.Errorf("pleat: templates: %w", err))
@@ -173,8 +177,16 @@ func (a *App) start() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	var hosts []*hostRoutes
+	for i, r := range routers[1:] {
+		hosts = append(hosts, &hostRoutes{router: r, table: tables[i+1], miss: misses[i+1]})
+	}
+	if len(hosts) > 0 {
+		a.byHost = newHostTable(hosts)
+	}
+	a.miss = misses[0]
 	a.pagesMu.Lock()
-	a.table = table
+	a.table = tables[0]
 	a.pagesMu.Unlock()
 	return nil
 }

@@ -21,9 +21,14 @@ import (
 func (a *App) serve(r *server.HTTPRequest) {
 	c := allocContext()
 	c.app, c.req = a, r
-	found := a.table.resolve(r.Method(), r.Path(), r.RawQuery())
+	table, chain := a.table, a.miss
+	if a.byHost != nil {
+		if host := a.byHost.find(r.Hostname()); host != nil {
+			table, chain = host.table, host.miss
+		}
+	}
+	found := table.resolve(r.Method(), r.Path(), r.RawQuery())
 	c.path = found.path
-	chain := a.miss
 	if found.kind == routeFound {
 		c.route, c.params = found.route, found.params
 		chain = found.route.chain
@@ -274,6 +279,9 @@ func (a *App) logFailure(c *Context, err error, status int) {
 	}
 	event := c.Log().Error().Err(err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))
 	if c.route != nil {
+		if c.route.host != "" {
+			event = event.Str("host", c.route.host)
+		}
 		event = event.Str("route", c.route.pattern)
 	}
 	withStack(event, err).Msg("pleat: request failed")

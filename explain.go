@@ -7,28 +7,33 @@ import (
 	"path"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 )
 
 // Explain says in a few lines of text what the app would do with a request for a
-// target (an escaped path, with or without a query): the route, its params, and
-// the chain of middleware in the order it runs. It is for people; the app must be
-// able to start.
+// target (an escaped path, with or without a query; or, for the routes of a host,
+// an http URL): the route, its params, and the chain of middleware in the order it
+// runs. It is for people; the app must be able to start.
 func (a *App) Explain(method, target string) string {
 	if err := a.Start(); err != nil {
 		return err.Error() + "\n"
 	}
 	var b strings.Builder
-	escaped, query, _ := strings.Cut(target, "?")
-	found := a.table.resolve(method, escaped, query)
-	chain := a.Router.middleware
+	table, chain := a.table, slices.Clone(a.Router.middleware)
+	name, rest := cutHost(target)
+	if host := a.byHost.find(name); host != nil {
+		table, chain = host.table, append(chain, host.router.middleware...)
+	}
+	escaped, query, _ := strings.Cut(rest, "?")
+	found := table.resolve(method, escaped, query)
 	switch found.kind {
 	case routeFound:
 		fmt.Fprintf(&b, "%s %s → %s (%s)\n", method, target, found.route, found.route.site)
 		for _, p := range found.params {
 			fmt.Fprintf(&b, "  %s = %q\n", p.Key, p.Value)
 		}
-		chain = append(chain[:len(chain):len(chain)], found.route.middleware...)
+		chain = append(chain, found.route.middleware...)
 	case redirected:
 		fmt.Fprintf(&b, "%s %s → %d to %s\n", method, target, found.status, found.location)
 	case optionsAnswered, methodNotAllowed:

@@ -25,7 +25,7 @@ func (c *Context) stdRequest() *http.Request {
 		q.SetPathValue(c.params[i].Key, c.params[i].Value)
 	}
 	if c.route != nil {
-		q.Pattern = c.route.pattern
+		q.Pattern = c.route.host + c.route.pattern
 	}
 	if b := c.bodyRead(); b != nil {
 		q.Body = b.reader()

@@ -32,6 +32,8 @@ const anyMethod = "*"
 // Patterns are written unescaped ("/a b", "/é") or in canonical escapes ("/a%20b"); a static "%" is
 // written "%25", a static ":" or "*" is written "%3A" or "%2A" and matches that spelling only.
 //
+// An App is a Router, and has others for single hosts, see [App.Host].
+//
 // The zero value is an empty router, ready to use. A Router must not be copied after first use.
 // Registration is safe for concurrent use.
 type Router struct {
@@ -73,6 +75,8 @@ type routes struct {
 	// Set before the node is shared.
 	parent *routes // nil for a Router and for a group made with NewGroup
 	prefix string  // as given
+	host   string  // of a Router made with App.Host: its pattern
+	isHost bool    // it is one
 	site   string
 
 	mu         sync.Mutex // guards what follows
@@ -184,6 +188,7 @@ func (r *routes) Use(mw ...Middleware) {
 func (r *routes) add(method, path string, h Handler, mw []Middleware) *Route {
 	rt := &Route{
 		group:   r,
+		host:    r.hostPattern(),
 		method:  method,
 		pattern: joinPattern(r.base(), path),
 		path:    path,
@@ -205,6 +210,14 @@ func (r *routes) base() string {
 		return joinPattern("", r.prefix)
 	}
 	return joinPattern(r.parent.base(), r.prefix)
+}
+
+// hostPattern is the host that r belongs to, as far as it is known.
+func (r *routes) hostPattern() string {
+	for r.parent != nil {
+		r = r.parent
+	}
+	return r.host
 }
 
 // mustBeOpen panics once the routes are being served, because a lookup takes no lock. The caller

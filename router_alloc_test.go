@@ -39,3 +39,18 @@ func TestCanonicalPathAllocations(t *testing.T) {
 		}
 	}
 }
+
+func TestHostAllocations(t *testing.T) {
+	app := New(Config{})
+	for _, host := range []string{"api.example.com", "*.example.com", "*.eu.example.com"} {
+		app.Host(host)
+	}
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"api.example.com", "a.b.c.example.com", "a.eu.example.com", "other.test", ""} {
+		if got := testing.AllocsPerRun(200, func() { app.byHost.find(name) }); got > 0 {
+			t.Errorf("find(%q): %v allocations, want none", name, got)
+		}
+	}
+}

@@ -29,7 +29,7 @@ type routeOptions struct {
 type routeTable struct {
 	options routeOptions
 	routes  []*Route
-	names   map[string]*Route
+	names   map[string]*Route       // of all hosts
 	methods map[string]*methodTable // methods that have a route of their own
 	other   *methodTable            // the routes of Any, for all other methods
 	all     string                  // Allow for "OPTIONS *"
@@ -49,37 +49,57 @@ type routeSink struct {
 	route *Route
 }
 
-// build freezes the routes, checks them and makes the table that serves them. It reports everything
-// that is wrong, not only the first thing. It must not be called concurrently.
+// build is buildTables for a router alone.
 func (r *Router) build(o routeOptions) (*routeTable, error) {
-	p := placement{freeze: true}
-	p.place(&r.routes, scope{})
-	r.mu.Lock()
-	r.served = p.routes
-	r.mu.Unlock()
-	if len(p.errs) > 0 {
-		// What can be said about the others is said too.
-		sound := slices.DeleteFunc(slices.Clone(p.routes), func(r *Route) bool { return r.parsed.text == "" })
-		t := &routeTable{routes: sound, names: map[string]*Route{}}
-		return nil, errors.Join(slices.Concat(p.errs, t.addNames(), conflicts(sound))...)
+	tables, err := buildTables([]*Router{r}, o)
+	if err != nil {
+		return nil, err
 	}
-	return newRouteTable(p.routes, o)
+	return tables[0], nil
 }
 
-// newRouteTable makes the table of placed routes.
-func newRouteTable(routes []*Route, o routeOptions) (*routeTable, error) {
-	t := &routeTable{
-		options: o,
-		routes:  routes,
-		names:   map[string]*Route{},
-		methods: map[string]*methodTable{},
-		sinks:   sync.Pool{New: func() any { return new(routeSink) }},
+// buildTables freezes the routes of an application's routers, checks them and makes the tables that
+// serve them, one for each router. It reports everything that is wrong, not only the first thing. It
+// must not be called concurrently.
+func buildTables(routers []*Router, o routeOptions) (tables []*routeTable, err error) {
+	errs := hostFaults(routers)
+	var all []*Route
+	placed := make([][]*Route, len(routers))
+	for i, r := range routers {
+		p := placement{freeze: true, host: r.host}
+		p.place(&r.routes, scope{})
+		r.mu.Lock()
+		r.served = p.routes
+		r.mu.Unlock()
+		placed[i] = p.routes
+		all, errs = append(all, p.routes...), append(errs, p.errs...)
 	}
-	errs := append(t.addNames(), conflicts(routes)...)
+	if len(errs) > 0 { // what can be said about the others is said too
+		all = slices.DeleteFunc(all, func(r *Route) bool { return r.parsed.text == "" })
+	}
+	names, nameErrs := nameRoutes(all)
+	if errs = slices.Concat(errs, nameErrs, conflicts(all)); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	for _, routes := range placed {
+		t := newRouteTable(routes, names, o)
+		tables, errs = append(tables, t), append(errs, t.checkReachable()...)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	return tables, nil
+}
 
+// newRouteTable makes the table of placed routes, which are without fault.
+func newRouteTable(routes []*Route, names map[string]*Route, o routeOptions) *routeTable {
+	t := &routeTable{
+		options: o,
+		routes:  routes,
+		names:   names,
+		methods: map[string]*methodTable{},
+		sinks:   sync.Pool{New: func() any { return new(routeSink) }},
+	}
 	sorted := slices.SortedStableFunc(slices.Values(routes), func(a, b *Route) int {
 		return compareSpecificity(a.parsed, b.parsed)
 	})
@@ -102,34 +122,32 @@ func newRouteTable(routes []*Route, o routeOptions) (*routeTable, error) {
 		served = append(served, "GET", "POST", "PUT", "PATCH", "DELETE")
 	}
 	t.all = allowOf(served)
-	if err := t.checkReachable(); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return t
 }
 
-// addNames fills names and returns the errors.
-func (t *routeTable) addNames() (errs []error) {
-	for _, r := range t.routes {
+// nameRoutes files routes by their names, which are unique over all hosts.
+func nameRoutes(routes []*Route) (names map[string]*Route, errs []error) {
+	names = map[string]*Route{}
+	for _, r := range routes {
 		if r.fullName == "" {
 			continue
 		}
-		if other := t.names[r.fullName]; other != nil {
+		if other := names[r.fullName]; other != nil {
 			e := r.fail("has the name \"" + r.fullName + "\", as has")
 			e.Other = other
 			errs = append(errs, e)
 			continue
 		}
-		t.names[r.fullName] = r
+		names[r.fullName] = r
 	}
-	return errs
+	return names, errs
 }
 
-// conflicts reports routes that match the same paths with the same method.
+// conflicts reports routes of a host that match the same paths with the same method.
 func conflicts(routes []*Route) (errs []error) {
 	first := map[string]*Route{}
 	for _, r := range routes {
-		key := r.method + " " + r.parsed.shape()
+		key := r.method + " " + r.host + r.parsed.shape()
 		other := first[key]
 		if other == nil {
 			first[key] = r
@@ -226,12 +244,11 @@ func register(router *httprouter.Router, method string, r *Route) (ok bool) {
 
 // checkReachable reports routes that no path leads to. It happens to a catch-all behind which others
 // divide all there is, as "/a/", "/a/:x" and "/a/:x/*rest" do with "/a/*rest".
-func (t *routeTable) checkReachable() error {
+func (t *routeTable) checkReachable() (errs []error) {
 	longest := 0
 	for _, r := range t.routes {
 		longest = max(longest, len(r.parsed.segments))
 	}
-	var errs []error
 	for _, r := range t.routes {
 		if other := t.shadow(r, longest); other != r {
 			e := r.fail("is never reached: its paths lead to")
@@ -239,7 +256,7 @@ func (t *routeTable) checkReachable() error {
 			errs = append(errs, e)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // shadow is r, if a path leads to it, or what its paths lead to. Patterns have up to longest

@@ -18,14 +18,15 @@ func (r *Router) Routes() []*Route {
 	if served != nil {
 		return served
 	}
-	p := placement{}
+	p := placement{host: r.host}
 	p.place(&r.routes, scope{})
 	return p.routes
 }
 
 // placement flattens the tree of registrations into the list of routes to serve.
 type placement struct {
-	freeze bool // the routes are going to be served
+	freeze bool   // the routes are going to be served
+	host   string // that they belong to
 	routes []*Route
 	errs   []error
 	inside []*routes // the way from the root to here, to find a group mounted in itself
@@ -95,7 +96,7 @@ func (p *placement) placeRoute(r *Route, s scope) {
 
 	if s.mounted {
 		r = &Route{
-			group: r.group, method: r.method, path: r.path, site: r.site, name: name, named: named,
+			group: r.group, host: p.host, method: r.method, path: r.path, site: r.site, name: name, named: named,
 			pattern: joinPattern(s.prefix, r.path), handler: r.handler, own: r.own,
 		}
 	}
@@ -132,7 +133,7 @@ func (p *placement) placeRoute(r *Route, s scope) {
 }
 
 func (p *placement) fail(prefix, site, reason string) {
-	p.errs = append(p.errs, &RouteError{Pattern: fmt.Sprintf("%q", prefix), Site: site, Reason: reason})
+	p.errs = append(p.errs, &RouteError{Pattern: fmt.Sprintf("%q", prefix), Host: p.host, Site: site, Reason: reason})
 }
 
 // isPrefix accepts what may stand at a joint between a prefix and a path.

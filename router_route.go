@@ -12,6 +12,7 @@ import (
 // concurrent use.
 type Route struct {
 	group   *routes
+	host    string // pattern of App.Host, "" for routes of the App itself
 	method  string
 	pattern string // as registered, with all prefixes
 	path    string // as registered, without prefixes
@@ -59,16 +60,21 @@ func (r *Route) Method() string { return r.method }
 // Pattern is the pattern of the route with the prefixes of its groups: "/users/:id".
 func (r *Route) Pattern() string { return r.pattern }
 
+// Host is the pattern given to App.Host, in lower case, for a route of a host; "" for one of the App
+// itself, which is for all others.
+func (r *Route) Host() string { return r.host }
+
 // Site is the place of the registration in the program, "file:line".
 func (r *Route) Site() string { return r.site }
 
-// String is method and pattern, "GET /users/:id".
-func (r *Route) String() string { return r.method + " " + r.pattern }
+// String is method, host if there is one, and pattern: "GET /users/:id", "GET api.example.com/users".
+func (r *Route) String() string { return r.method + " " + r.host + r.pattern }
 
-// RouteError says why a route, group or mount cannot be served. The application returns all of them
-// joined when it is started.
+// RouteError says why a route, group, mount or host cannot be served. The application returns all of
+// them joined when it is started.
 type RouteError struct {
-	Method, Pattern string // Method is "" for a group or a mount, of which Pattern is the prefix
+	Method, Pattern string // Method is "" for a group or a mount, of which Pattern is the prefix; a host has neither
+	Host            string // pattern of the host, "" for what belongs to the App itself
 	Site            string // "file:line" of the registration
 	Reason          string // what is wrong
 	Other           *Route // the other side of a conflict, or nil
@@ -77,8 +83,11 @@ type RouteError struct {
 
 func (e *RouteError) Error() string {
 	what := "prefix " + e.Pattern
-	if e.Method != "" {
-		what = "route " + e.Method + " " + e.Pattern
+	switch {
+	case e.Method != "":
+		what = "route " + e.Method + " " + e.Host + e.Pattern
+	case e.Pattern == "":
+		what = "host " + e.Host
 	}
 	s := fmt.Sprintf("pleat: %s (%s) %s", what, e.Site, e.Reason)
 	if e.Other != nil {
@@ -95,7 +104,7 @@ func (r *Route) fail(reason string) *RouteError {
 	if method == "" {
 		method = `""` // a Route all the same
 	}
-	return &RouteError{Method: method, Pattern: r.pattern, Site: r.site, Reason: reason}
+	return &RouteError{Method: method, Pattern: r.pattern, Host: r.host, Site: r.site, Reason: reason}
 }
 
 // compose folds middleware around h, the first one outermost. A middleware that cannot work panics

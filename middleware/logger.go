@@ -59,6 +59,7 @@ const (
 // answers, panics, 404, 405 and redirects included. The fields are
 //
 //	method, path  as received, path up to 2 KiB and without query
+//	host          the pattern of the host, for routes of App.Host
 //	route         the pattern that matched; absent when there is none
 //	status        of the answer
 //	bytes         octets of the body as far as they were written by then
@@ -147,6 +148,9 @@ func (l *accessLog) finish(c *pleat.Context) {
 		e.Str("query", clip(req.RawQuery(), maxLogQuery))
 	}
 	if route := c.Route(); route != nil {
+		if host := route.Host(); host != "" {
+			e.Str("host", host)
+		}
 		e.Str("route", route.Pattern())
 	}
 	e.Int("status", o.status).Int64("bytes", o.bytes).Int64("duration_us", elapsed.Microseconds())

@@ -74,6 +74,27 @@ func testApp(log *logLines, config middleware.LoggerConfig, mw ...pleat.Middlewa
 	return app
 }
 
+// Routes of two hosts may have the same pattern.
+func TestLoggerTellsTheHost(t *testing.T) {
+	onBoth(t, func(t *testing.T, serve func(*testing.T, *pleat.App) string) {
+		log := newLog()
+		app := testApp(log, middleware.LoggerConfig{})
+		app.Host("*.example.com").GET("/hello/:name", func(c *pleat.Context) error { return errors.New("broken") })
+		addr := serve(t, app)
+		for host, pattern := range map[string]any{"api.example.com": "*.example.com", "example.com": nil} {
+			if _, err := send(t, addr, "GET /hello/ann HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			line := log.next(t)
+			if pattern != nil { // that of the failure comes first
+				want(t, line, map[string]any{"message": "pleat: request failed", "host": pattern, "route": "/hello/:name"})
+				line = log.next(t)
+			}
+			want(t, line, map[string]any{"message": "request", "host": pattern, "route": "/hello/:name"})
+		}
+	})
+}
+
 func TestLogger(t *testing.T) {
 	tests := []struct {
 		name, request string
