@@ -38,27 +38,14 @@ func TestPantsServer(t *testing.T) {
 }
 
 func TestPantsHosts(t *testing.T) {
-	site, api := pleat.New(pleat.Config{}), pleat.New(pleat.Config{})
-	site.GET("/", note("site"))
-	api.GET("/", note("api"))
+	app := pleat.New(pleat.Config{})
+	home, api := note("site"), note("api")
 
-	srv := &server.HTTPServer{
-		Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
-			switch r.Hostname() {
-			case "api.example.com":
-				api.ServeRequest(r)
-			default:
-				site.ServeRequest(r)
-			}
-		}),
-	}
+	app.GET("/", home)
+	app.Host("api.example.com").GET("/", api)
 
-	if w := viaServer(srv.Handler, "GET", "http://api.example.com/"); w.Body.String() != "api" {
-		t.Error(w.Code, w.Body)
-	}
-	if w := viaServer(srv.Handler, "GET", "http://example.com/"); w.Body.String() != "site" {
-		t.Error(w.Code, w.Body)
-	}
+	want(t, app, "GET", "http://api.example.com/", 200, "api")
+	want(t, app, "GET", "http://example.com/", 200, "site")
 }
 
 var validSlug = regexp.MustCompile(`^[a-z-]{1,40}$`)

@@ -104,6 +104,25 @@ func positive(s string) (int, error) {
 	return n, nil
 }
 
+func TestHosts(t *testing.T) {
+	app := pleat.New(pleat.Config{})
+	home, show, tenantHome := note("home"), note("show"), note("tenant")
+
+	app.GET("/", home) // for all other hosts
+	api := app.Host("api.example.com")
+	api.GET("/users/:id", show)
+	tenants := app.Host("*.example.com")
+	tenants.GET("/", tenantHome)
+
+	want(t, app, "GET", "http://api.example.com/users/7", 200, "show")
+	want(t, app, "GET", "http://api.example.com/", 404, "*")
+	want(t, app, "GET", "http://a.b.example.com/", 200, "tenant")
+	want(t, app, "GET", "http://example.com/", 200, "home")
+	if text := app.Explain("GET", "http://api.example.com/users/7"); !strings.Contains(text, "→ GET api.example.com/users/:id (") {
+		t.Error(text)
+	}
+}
+
 func TestGroups(t *testing.T) {
 	app := pleat.New(pleat.Config{})
 	list, show, stats := note("list"), note("show"), note("stats")
