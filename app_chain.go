@@ -20,18 +20,16 @@ func (a *App) composeChains(routers []*Router) (misses []Handler, errs []error) 
 	for i, router := range routers {
 		around := router.middleware // frozen by now
 		miss, err := composeSafely(answerMiss, around)
+		if err == nil {
+			miss, err = composeSafely(miss, own)
+		}
 		if err != nil {
 			// Every chain would fail by it.
 			errs = append(errs, fmt.Errorf("pleat: middleware of %s: %w", router.describe(), err))
 			around = nil
 		}
-		if i == 0 {
+		if around = slices.Concat(own, around); i == 0 {
 			own = around
-		} else {
-			around = slices.Concat(own, around)
-			if err == nil {
-				miss, err = composeSafely(miss, own)
-			}
 		}
 		misses = append(misses, miss)
 		for _, route := range router.Routes() {
