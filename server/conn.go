@@ -140,7 +140,7 @@ func (c *HTTPConnection) State() http.ConnState {
 
 // setState records a change of state and tells the server's hook.
 func (c *HTTPConnection) setState(s http.ConnState) {
-	if c.state.Swap(uint32(s)+1) == uint32(s)+1 {
+	if c.state.Load() == uint32(s)+1 || c.state.Swap(uint32(s)+1) == uint32(s)+1 {
 		return
 	}
 	if c.srv.ConnState != nil {
@@ -182,9 +182,9 @@ func (c *HTTPConnection) run() action {
 
 // takeRequest makes the request whose head is the first n octets of the input.
 func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
-	r := allocRequest()
+	r := c.request()
 	r.c = c
-	r.start = time.Now()
+	r.start = c.arrived
 	r.head = c.parser.head
 	r.text = string(c.buf[c.r+int(r.head.skipped) : c.r+n])
 	c.parser.reset()
@@ -282,16 +282,19 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 		c.watching = false
 		c.t.unwatch()
 	}
-	if r.hasFinishers() && !hijacked && !aborted && !c.buffered() {
-		_ = c.flushOut() // finishers take their time; the peer need not wait for them
+	// A request that has no body, and of which nothing unusual was asked, leaves
+	// nothing behind to see to.
+	if r.hasBody() || r.extra.Load() != nil {
+		if r.hasFinishers() && !hijacked && !aborted && !c.buffered() {
+			_ = c.flushOut() // finishers take their time; the peer need not wait for them
+		}
+		x.mu.Unlock()
+		if !hijacked {
+			c.endBody(r)
+		}
+		r.runFinishers()
+		x.mu.Lock()
 	}
-	x.mu.Unlock()
-	if !hijacked {
-		c.endBody(r)
-	}
-	r.runFinishers()
-
-	x.mu.Lock()
 	r.done.Store(true)
 	x.release()
 	c.current = nil

@@ -50,6 +50,9 @@ func (b *requestBody) begin(r *HTTPRequest, limit int64) {
 	}
 }
 
+// hasBody reports whether the request has a body, be it an empty one in chunks.
+func (r *HTTPRequest) hasBody() bool { return r.head.chunked || r.head.contentLength > 0 }
+
 // end forgets a body.
 func (b *requestBody) end() {
 	if b.chunks != nil {
@@ -277,6 +280,9 @@ func (c *HTTPConnection) willDiscard() bool {
 // it, with the answer on its way first. It reports whether the next request can
 // follow.
 func (c *HTTPConnection) discardBody(r *HTTPRequest) bool {
+	if !r.hasBody() {
+		return true
+	}
 	c.bodyMu.Lock()
 	defer c.bodyMu.Unlock()
 	b := &c.body

@@ -2,16 +2,22 @@
 
 package server
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // workspace is what a connection needs between the first octet of a request and
 // the last of its answer. An idle connection has none: workspaces are pooled,
 // and no handler ever sees one.
 type workspace struct {
 	// Input: buf[r:w] has been received and not consumed.
-	buf    []byte
-	r, w   int
-	parser headParser
+	buf     []byte
+	r, w    int
+	arrived time.Time // when the last octets before w did
+	parser  headParser
+
+	requests []HTTPRequest // to be handed out, see request
 
 	// Output that waits to be written, guarded by exchange.mu while a handler runs.
 	out    []byte
@@ -78,7 +84,21 @@ func (c *HTTPConnection) drop() {
 }
 
 // received says that n octets were put into room.
-func (c *HTTPConnection) received(n int) { c.w += n }
+func (c *HTTPConnection) received(n int) {
+	c.w += n
+	c.arrived = time.Now()
+}
+
+// request returns a zero request that is never handed out again, one of several
+// carved from one allocation.
+func (s *workspace) request() *HTTPRequest {
+	if len(s.requests) == 0 {
+		s.requests = make([]HTTPRequest, slabSize)
+	}
+	r := &s.requests[0]
+	s.requests = s.requests[1:]
+	return r
+}
 
 // buffered reports whether there is input that was not consumed.
 func (c *HTTPConnection) buffered() bool { return c.workspace != nil && c.r < c.w }

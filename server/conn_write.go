@@ -70,7 +70,7 @@ func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
 	untilClose := !x.bodyless && length < 0 && r.head.minor == 0
 
 	closing := untilClose || tunnel || !c.keep || c.closing.Load() || c.srv.draining.Load() || hasClose(x.connection)
-	if !closing && c.bodyMu.TryLock() {
+	if !closing && r.hasBody() && c.bodyMu.TryLock() {
 		closing = !c.willDiscard()
 		c.bodyMu.Unlock()
 	}

@@ -13,6 +13,8 @@ import (
 type headClock struct {
 	server string // encoded Server line, empty for none
 	block  atomic.Pointer[clockBlock]
+	// ticking says that somebody calls tick, much more often than once a second.
+	ticking atomic.Bool
 }
 
 type clockBlock struct {
@@ -21,7 +23,17 @@ type clockBlock struct {
 	date   int // where the Date line starts in both
 }
 
+// now is the block of this second, found without asking for the time while
+// somebody else does.
 func (k *headClock) now() *clockBlock {
+	if b := k.block.Load(); b != nil && k.ticking.Load() {
+		return b
+	}
+	return k.tick()
+}
+
+// tick makes the block that of this second.
+func (k *headClock) tick() *clockBlock {
 	now := time.Now()
 	b := k.block.Load()
 	if b != nil && b.second == now.Unix() {

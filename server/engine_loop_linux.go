@@ -233,6 +233,8 @@ func (e *loopEngine) keepTicking() {
 	}
 	e.ticking = true
 	e.clock.Store(int64(time.Since(e.began)))
+	e.srv.set.clock.tick()
+	e.srv.set.clock.ticking.Store(true)
 	go e.tick()
 }
 
@@ -241,12 +243,14 @@ func (e *loopEngine) tick() {
 	defer ticker.Stop()
 	for range ticker.C {
 		e.clock.Store(int64(time.Since(e.began)))
+		e.srv.set.clock.tick()
 		for _, l := range e.loops {
 			l.sweep()
 		}
 		e.tickMu.Lock()
 		if e.count.Load() == 0 {
 			e.ticking = false
+			e.srv.set.clock.ticking.Store(false)
 			e.tickMu.Unlock()
 			return
 		}
