@@ -84,9 +84,12 @@ func (c *HTTPConnection) drop() {
 }
 
 // received says that n octets were put into room.
-func (c *HTTPConnection) received(n int) {
+func (c *HTTPConnection) received(n int) { c.receivedAt(n, time.Now()) }
+
+// receivedAt is received for an engine that knows the time.
+func (c *HTTPConnection) receivedAt(n int, at time.Time) {
 	c.w += n
-	c.arrived = time.Now()
+	c.arrived = at
 }
 
 // request returns a zero request that is never handed out again, one of several

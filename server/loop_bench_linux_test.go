@@ -58,7 +58,7 @@ func BenchmarkLoop(b *testing.B) {
 				if _, err := client.writeOnce(request, nil); err != nil {
 					b.Fatal(err)
 				}
-				l.handle(k, stateIn)
+				l.handle(event{k: k, happened: stateIn})
 				if n, err := client.readOnce(answer); n == 0 {
 					b.Fatal("no answer", err)
 				}

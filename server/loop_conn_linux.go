@@ -83,9 +83,10 @@ type parking struct {
 
 // ---- driving
 
-// drive goes on with a connection while there is something to go on with. The
-// caller has set stateBusy; drive gives it up, or ends the connection.
-func (k *loopConn) drive() {
+// drive goes on with a connection while there is something to go on with, of which
+// the first was known at a certain time. The caller has set stateBusy; drive gives
+// it up, or ends the connection.
+func (k *loopConn) drive(at time.Time) {
 	returned := false
 	defer func() {
 		switch {
@@ -96,17 +97,17 @@ func (k *loopConn) drive() {
 			k.reset()
 		}
 	}()
-	for k.step() {
+	for ; k.step(at); at = time.Now() {
 		k.loop.arm() // a peer that keeps us busy is not to keep the others waiting
 	}
 	returned = true
 }
 
 // step does one round; false when the connection is no longer ours.
-func (k *loopConn) step() bool {
+func (k *loopConn) step(at time.Time) bool {
 	const looked = stateIn | stateDue | stateDrain
 	seen := k.state.And(^looked)
-	if seen&stateReadable != 0 && !k.input(seen) {
+	if seen&stateReadable != 0 && !k.input(seen, at) {
 		return false
 	}
 	if seen&stateDue != 0 && !k.timeUp() {
@@ -130,8 +131,8 @@ func (k *loopConn) yield() bool {
 }
 
 // input reads once and runs the machine; false when the connection has ended.
-// seen is what was known before.
-func (k *loopConn) input(seen uint32) bool {
+// seen is what was known before, at that time.
+func (k *loopConn) input(seen uint32, at time.Time) bool {
 	if k.lingers {
 		return k.discard(seen)
 	}
@@ -139,7 +140,7 @@ func (k *loopConn) input(seen uint32) bool {
 	n, err := k.readOnce(c.room())
 	switch {
 	case n > 0:
-		c.received(n)
+		c.receivedAt(n, at)
 		k.loop.arm() // from here on this goroutine may block
 		return k.obey(c.run())
 	case err == syscall.EAGAIN && seen&stateGone == 0: // otherwise an end or an error is due

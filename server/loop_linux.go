@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -25,12 +26,13 @@ type loop struct {
 	followFn func() // follow, allocated once
 
 	mu      sync.Mutex
-	polling bool   // a worker waits for events; guarded by mu
-	free    int    // workers that have run and handle no event; guarded by mu
-	closed  bool   // guarded by mu
-	head    int    // next event to pop; guarded by mu
-	tail    int    // guarded by mu
-	notes   []note // to be handled before events; guarded by mu
+	polling bool      // a worker waits for events; guarded by mu
+	free    int       // workers that have run and handle no event; guarded by mu
+	closed  bool      // guarded by mu
+	head    int       // next event to pop; guarded by mu
+	tail    int       // guarded by mu
+	notes   []event   // to be handled before what epoll says; guarded by mu
+	asked   time.Time // when it said that; guarded by mu
 
 	// events is written by the poller while polling is true and the queue is empty,
 	// and read under mu otherwise.
@@ -41,10 +43,12 @@ type loop struct {
 
 const eventBatch = 256
 
-// note is an event that does not come from epoll.
-type note struct {
-	k        *loopConn
+// event is something that happened to a connection, and when the loop learnt of
+// it.
+type event struct {
+	k        *loopConn // nil when it is gone
 	happened uint32
+	at       time.Time
 }
 
 func newLoop(e *loopEngine) (*loop, error) {
@@ -110,11 +114,11 @@ func (l *loop) work() {
 	l.mu.Lock()
 	l.free++
 	for !l.closed {
-		if k, happened, ok := l.pop(); ok {
+		if ev, ok := l.pop(); ok {
 			l.free--
 			l.mu.Unlock()
-			if k != nil {
-				l.handle(k, happened)
+			if ev.k != nil {
+				l.handle(ev)
 			}
 			l.mu.Lock()
 			handled++
@@ -137,35 +141,35 @@ func (l *loop) work() {
 		l.polling = true
 		l.mu.Unlock()
 		err := l.rc.Read(l.pollFn)
+		now := time.Now()
 		l.mu.Lock()
 		l.polling = false
 		if err != nil { // closed
 			break
 		}
-		l.head, l.tail = 0, l.polled
+		l.head, l.tail, l.asked = 0, l.polled, now
 	}
 	l.free--
 	l.mu.Unlock()
 	clean = true
 }
 
-// pop takes the next event, notes first; k is nil when its connection is gone. The
-// caller holds mu.
-func (l *loop) pop() (k *loopConn, happened uint32, ok bool) {
+// pop takes the next event, notes first. The caller holds mu.
+func (l *loop) pop() (event, bool) {
 	if last := len(l.notes) - 1; last >= 0 {
 		n := l.notes[last]
-		l.notes[last] = note{}
+		l.notes[last] = event{}
 		if l.notes = l.notes[:last]; last == 0 && cap(l.notes) > eventBatch {
 			l.notes = nil
 		}
-		return n.k, n.happened, true
+		return n, true
 	}
 	if l.head < l.tail {
 		ev := &l.events[l.head]
 		l.head++
-		return l.engine.table.get(int(ev.Fd), uint32(ev.Pad)), stateOf(ev.Events), true
+		return event{l.engine.table.get(int(ev.Fd), uint32(ev.Pad)), stateOf(ev.Events), l.asked}, true
 	}
-	return nil, 0, false
+	return event{}, false
 }
 
 // arm makes sure that somebody takes over when the caller blocks. Once is enough
@@ -198,15 +202,17 @@ const spareWorkers = 2
 // post has a worker take note of what happened to a connection. The caller need
 // not be one, and never runs a handler.
 func (l *loop) post(k *loopConn, happened uint32) {
+	ev := event{k, happened, time.Now()}
 	l.mu.Lock()
-	l.notes = append(l.notes, note{k, happened})
+	l.notes = append(l.notes, ev)
 	l.mu.Unlock()
 	l.arm()
 }
 
 // handle takes note of what happened to a connection, and drives it unless
 // somebody already does.
-func (l *loop) handle(k *loopConn, happened uint32) {
+func (l *loop) handle(ev event) {
+	k, happened := ev.k, ev.happened
 	for {
 		old := k.state.Load()
 		if old&stateBusy != 0 {
@@ -220,7 +226,7 @@ func (l *loop) handle(k *loopConn, happened uint32) {
 			return
 		}
 		if k.state.CompareAndSwap(old, old|happened|stateBusy) {
-			k.drive()
+			k.drive(ev.at)
 			return
 		}
 	}

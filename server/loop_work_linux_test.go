@@ -137,7 +137,7 @@ func (p *client) wantSilence(why string) {
 }
 
 // event is what epoll would say of the connection.
-func (p *client) event(events uint32) syscall.EpollEvent {
+func (p *client) says(events uint32) syscall.EpollEvent {
 	return syscall.EpollEvent{Events: events, Fd: int32(p.k.fd), Pad: int32(p.k.gen)}
 }
 
@@ -197,17 +197,17 @@ func TestLoopIdleOwnsNothing(t *testing.T) {
 		}
 	}
 	owns("fresh", false, false)
-	b.batch(p.event(in))
+	b.batch(p.says(in))
 	owns("nothing came", false, false)
 	p.get("/1")
-	b.batch(p.event(in))
+	b.batch(p.says(in))
 	p.wantAnswer("/1")
 	owns("answered", false, false)
 	p.send("GET /2 HT")
-	b.batch(p.event(in))
+	b.batch(p.says(in))
 	owns("within a head", true, false)
 	p.send("TP/1.1\r\nHost: h\r\n\r\n")
-	b.batch(p.event(in))
+	b.batch(p.says(in))
 	p.wantAnswer("/2")
 	owns("answered", false, false)
 
@@ -215,7 +215,7 @@ func TestLoopIdleOwnsNothing(t *testing.T) {
 	p.send("POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n")
 	done := make(chan struct{})
 	go func() {
-		b.batch(p.event(in))
+		b.batch(p.says(in))
 		close(done)
 	}()
 	for p.k.state.Load()&stateReadWait == 0 {
@@ -223,14 +223,14 @@ func TestLoopIdleOwnsNothing(t *testing.T) {
 	}
 	owned := p.k.parked.Load()
 	p.send("ab")
-	b.l.handle(p.k, stateOf(in))
+	b.l.handle(event{k: p.k, happened: stateOf(in)})
 	<-done
 	p.wantAnswer("/3ab")
 	if owned == nil {
 		t.Error("it did not park")
 	}
 	// The event that woke the handler is still to be looked at, or was.
-	b.batch(p.event(in))
+	b.batch(p.says(in))
 	owns("parked and answered", false, false)
 }
 
@@ -259,7 +259,7 @@ func TestLoopStaleEvents(t *testing.T) {
 	first := b.connect()
 	first.close()
 	// The first event closes it; the others are for nobody.
-	b.batch(first.event(failed), first.event(in), first.event(failed), first.event(out))
+	b.batch(first.says(failed), first.says(in), first.says(failed), first.says(out))
 	if second == nil {
 		t.Fatal("not closed")
 	}
@@ -272,14 +272,14 @@ func TestLoopStaleEvents(t *testing.T) {
 	if s := second.k.state.Load(); s&stateGone != 0 {
 		t.Errorf("an event for a connection that is gone is in the state of another: %#x", s)
 	}
-	b.batch(first.event(in), second.event(in))
+	b.batch(first.says(in), second.says(in))
 	second.wantAnswer("/second")
 	// Whoever still has the old connection does no harm to the new one.
-	b.l.handle(first.k, stateIn|stateDue|stateDrain|stateError)
+	b.l.handle(event{k: first.k, happened: stateIn | stateDue | stateDrain | stateError})
 	first.k.closeNow()
 	_ = first.k.localAddr()
 	second.get("/alive")
-	b.batch(second.event(in))
+	b.batch(second.says(in))
 	second.wantAnswer("/alive")
 	if len(served) != 2 {
 		t.Errorf("served %q", served)
@@ -314,7 +314,7 @@ func TestLoopHandle(t *testing.T) {
 			p.get("/x")
 			p.k.parking()
 			p.k.state.Store(c.before)
-			b.l.handle(p.k, c.happened)
+			b.l.handle(event{k: p.k, happened: c.happened})
 			if s := p.k.state.Load(); s != c.after {
 				t.Errorf("state %#x, want %#x", s, c.after)
 			}
@@ -373,7 +373,7 @@ func TestLoopKeepsWakeUps(t *testing.T) {
 			if notes < 3 { // the loop is told of it
 				b.l.post(p.k, []uint32{stateDue, stateIn, stateOut}[i%3])
 			}
-			b.l.handle(p.k, []uint32{stateDue, stateOut}[i%2]) // it comes right now
+			b.l.handle(event{k: p.k, happened: []uint32{stateDue, stateOut}[i%2]}) // it comes right now
 			if i%16 == 0 {
 				runtime.Gosched()
 			}
@@ -416,7 +416,7 @@ func TestWorkers(t *testing.T) {
 		one.get("/block")
 		two.get("/two")
 		three.get("/three")
-		b.queue(one.event(in), two.event(in), three.event(in))
+		b.queue(one.says(in), two.says(in), three.says(in))
 		go b.l.work()
 		<-entered
 		two.wantAnswer("/two")
@@ -490,7 +490,7 @@ func TestLoopHookEndsItsGoroutine(t *testing.T) {
 	one.close()
 	two.get("/two")
 	b.pretend(true)
-	b.queue(one.event(hup), two.event(in))
+	b.queue(one.says(hup), two.says(in))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -502,7 +502,7 @@ func TestLoopHookEndsItsGoroutine(t *testing.T) {
 		t.Fatalf("descriptor %d was not used again, but %d", one.k.fd, others[0].k.fd)
 	}
 	others[0].get("/other")
-	b.batch(others[0].event(in))
+	b.batch(others[0].says(in))
 	others[0].wantAnswer("/other")
 	if n := b.e.count.Load(); n != 2 {
 		t.Errorf("%d connections are counted, want 2", n)
@@ -660,7 +660,7 @@ func TestLoopTimesHeads(t *testing.T) {
 	for _, s := range steps {
 		at(s.minute)
 		p.send(s.send)
-		b.batch(p.event(in))
+		b.batch(p.says(in))
 		for p.message() != "" {
 		}
 		if got := wait(); got != s.want {
