@@ -207,7 +207,7 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 // serve has the handler answer r and completes the answer.
 func (c *HTTPConnection) serve(r *HTTPRequest) action {
 	c.setState(http.StateActive)
-	x := newExchange(r, c)
+	x := c.exchangeFor(r)
 	if c.set.xheaders != nil {
 		origin, err := c.set.xheaders.Resolve(c.t.remoteIP(), r.Header())
 		if err != nil {
@@ -296,7 +296,9 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 		x.mu.Lock()
 	}
 	r.done.Store(true)
-	x.release()
+	if x.release() {
+		c.spare = x
+	}
 	c.current = nil
 	r.endContext(ErrRequestDone)
 	r.cleanUpForm()

@@ -18,12 +18,24 @@ type workspace struct {
 	parser  headParser
 
 	requests []HTTPRequest // to be handed out, see request
+	spare    *exchange     // of the request before, for the next one
 
 	// Output that waits to be written, guarded by exchange.mu while a handler runs.
 	out    []byte
 	broken error // first failure to write
 
 	body requestBody // guarded by bodyMu
+}
+
+// exchangeFor gives r the exchange that the request before it has left, if any.
+func (c *HTTPConnection) exchangeFor(r *HTTPRequest) *exchange {
+	x := c.spare
+	if x == nil {
+		return newExchange(r, c)
+	}
+	c.spare = nil
+	x.begin(r, c)
+	return x
 }
 
 const (

@@ -73,29 +73,33 @@ type exchange struct {
 
 var exchangePool = sync.Pool{New: func() any { return &exchange{declared: -1} }}
 
+// newExchange gives r an exchange from the pool.
 func newExchange(r *HTTPRequest, p peer) *exchange {
 	x := exchangePool.Get().(*exchange)
+	x.begin(r, p)
+	return x
+}
+
+func (x *exchange) begin(r *HTTPRequest, p peer) {
 	x.mu.Lock()
 	x.req, x.peer = r, p
 	x.mu.Unlock()
 	r.x = x
-	return x
 }
 
-// release puts the exchange back. The caller holds x.mu, which release gives up.
-func (x *exchange) release() {
+// release ends the exchange and reports whether it is worth keeping for another
+// one. The caller holds x.mu, which release gives up.
+func (x *exchange) release() (keep bool) {
 	x.req, x.peer, x.std = nil, nil, nil
 	x.status, x.contentType, x.connection, x.declared, x.sent = 0, "", "", -1, 0
 	x.fields, x.trailer = x.fields[:0], x.trailer[:0]
 	x.hasDate, x.hasServer, x.committed, x.chunked, x.bodyless = false, false, false, false, false
 	x.finished, x.closeAfter, x.hijacked = false, false, false
 	x.failed = nil
-	keep := cap(x.body) <= keptBuffer && cap(x.fields) <= keptBuffer
+	keep = cap(x.body) <= keptBuffer && cap(x.fields) <= keptBuffer
 	x.body = x.body[:0]
 	x.mu.Unlock()
-	if keep {
-		exchangePool.Put(x)
-	}
+	return keep
 }
 
 // lock gives r access to its exchange, or says why it has none any more.

@@ -62,7 +62,9 @@ func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish fu
 		r.runFinishers()
 		x.mu.Lock()
 		r.done.Store(true)
-		x.release()
+		if x.release() {
+			exchangePool.Put(x)
+		}
 		r.cleanUpForm()
 	}
 }
