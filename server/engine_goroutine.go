@@ -23,52 +23,25 @@ type goroutineEngine struct {
 }
 
 func (e *goroutineEngine) serve(on *serving, l net.Listener) error {
-	srv := e.srv
-	var pause time.Duration
-	for {
-		// Waiting for room is not taking it: several listeners share the bound,
-		// and one where nobody calls must not keep the last place from another.
-		if !srv.tracker.acquire() {
-			return ErrServerClosed
-		}
-		srv.tracker.release()
-		conn, err := l.Accept()
-		if err != nil {
-			if srv.draining.Load() {
-				return ErrServerClosed
-			}
-			if !temporary(err) {
-				return err
-			}
-			// Out of descriptors, most likely. Neither spinning nor ending the
-			// server would bring one back.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			srv.set.acceptLog.warn(&srv.set.log, err)
-			select {
-			case <-time.After(pause):
-			case <-srv.tracker.stopped:
-				return ErrServerClosed
-			}
-			continue
-		}
-		pause = 0
-		if !srv.tracker.acquire() {
-			_ = conn.Close()
-			return ErrServerClosed
-		}
-		g := &goroutineConn{engine: e, conn: conn, raw: conn}
-		if e.tls != nil {
-			g.conn = tls.Server(conn, e.tls)
-		} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
-			g.raw = t.NetConn()
-		}
-		if !srv.tracker.add(g, conn.RemoteAddr()) {
-			srv.tracker.release()
-			_ = conn.Close()
-			continue
-		}
-		go g.serve(on)
+	return acceptEach(e.srv, l.Accept, temporary,
+		func(conn net.Conn) { e.add(on, conn) },
+		func(conn net.Conn) { _ = conn.Close() })
+}
+
+// add gives a connection its goroutine.
+func (e *goroutineEngine) add(on *serving, conn net.Conn) {
+	g := &goroutineConn{engine: e, conn: conn, raw: conn}
+	if e.tls != nil {
+		g.conn = tls.Server(conn, e.tls)
+	} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
+		g.raw = t.NetConn()
 	}
+	if !e.srv.tracker.add(g, conn.RemoteAddr()) {
+		e.srv.tracker.release()
+		_ = conn.Close()
+		return
+	}
+	go g.serve(on)
 }
 
 // temporary reports accept errors that pass.
@@ -106,7 +79,7 @@ type goroutineConn struct {
 
 func (g *goroutineConn) serve(on *serving) {
 	srv := g.engine.srv
-	defer srv.tracker.remove(g)
+	defer srv.tracker.forget(g)
 	var state *tls.ConnectionState
 	if t, ok := g.handshake(on.base); !ok {
 		_ = g.raw.Close()

@@ -150,37 +150,9 @@ func (e *loopEngine) serve(on *serving, l net.Listener) error {
 		}
 		a.close()
 	}()
-	var pause time.Duration
-	for {
-		// See goroutineEngine.serve for why the place is taken only afterwards.
-		if !e.srv.tracker.acquire() {
-			return ErrServerClosed
-		}
-		e.srv.tracker.release()
-		fd, addr, err := a.accept()
-		if err != nil {
-			if e.srv.draining.Load() {
-				return ErrServerClosed
-			}
-			if !passing(err) {
-				return err
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			e.srv.set.acceptLog.warn(&e.srv.set.log, err)
-			select {
-			case <-time.After(pause):
-			case <-e.srv.tracker.stopped:
-				return ErrServerClosed
-			}
-			continue
-		}
-		pause = 0
-		if !e.srv.tracker.acquire() {
-			_ = syscall.Close(fd)
-			return ErrServerClosed
-		}
-		e.add(on, fd, addr)
-	}
+	return acceptEach(e.srv, a.accept, passing,
+		func(c accepted) { e.add(on, c.fd, c.addr) },
+		func(c accepted) { _ = syscall.Close(c.fd) })
 }
 
 // add gives a connection to the loop that has the fewest.

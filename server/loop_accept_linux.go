@@ -54,19 +54,25 @@ func (a *acceptor) setOptions() {
 	})
 }
 
+// accepted is a connection that nobody owns yet.
+type accepted struct {
+	fd   int
+	addr netip.AddrPort
+}
+
 // accept waits for a connection. The error for a closed listener is net.ErrClosed.
-func (a *acceptor) accept() (fd int, addr netip.AddrPort, err error) {
+func (a *acceptor) accept() (c accepted, err error) {
 	take := func(socket uintptr) bool {
 		for {
 			var sa syscall.Sockaddr
-			fd, sa, err = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+			c.fd, sa, err = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 			switch {
 			case err == syscall.EAGAIN:
 				return false
 			case err == syscall.EINTR, ofOneConnection(err):
 				continue
 			case err == nil:
-				addr = addrPortOf(sa)
+				c.addr = addrPortOf(sa)
 			}
 			return true
 		}
@@ -77,14 +83,14 @@ func (a *acceptor) accept() (fd int, addr netip.AddrPort, err error) {
 		waited := a.socket.Read(take)
 		switch {
 		case waited == nil && err == nil:
-			return fd, addr, nil
+			return c, nil
 		case waited == nil:
-			return 0, addr, os.NewSyscallError("accept4", err)
+			return accepted{}, os.NewSyscallError("accept4", err)
 		case !errors.Is(waited, os.ErrDeadlineExceeded):
-			return 0, addr, net.ErrClosed
+			return accepted{}, net.ErrClosed
 		}
 	}
-	return 0, addr, net.ErrClosed
+	return accepted{}, net.ErrClosed
 }
 
 // ofOneConnection reports errors of accept4 that are not the listener's: Linux

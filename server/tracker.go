@@ -154,10 +154,8 @@ func (t *tracker) ready(k tracked, c *HTTPConnection) {
 	}
 }
 
-// remove takes a connection that has ended out. It may be called more than once.
-func (t *tracker) remove(k tracked) { t.forget(k) }
-
-// forget takes a connection out that is not the server's any more.
+// forget takes a connection out that has ended, or is not the server's any more.
+// It may be called more than once.
 func (t *tracker) forget(k tracked) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
