@@ -21,7 +21,8 @@ var (
 	// client closed or reset its connection.
 	ErrClientGone = errors.New("server: the client is gone")
 	// ErrServerDraining is the cause of a request context that ended because the
-	// server is shutting down and its patience is over.
+	// server is shutting down and its patience is over; for requests that called
+	// EndOnDrain, because it begins to.
 	ErrServerDraining = errors.New("server: draining")
 	// ErrBodyTooLarge is returned when a request body exceeds its limit; its
 	// StatusCode is 413.

@@ -65,6 +65,7 @@ func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish fu
 		if x.release() {
 			exchangePool.Put(x)
 		}
+		r.endContext(ErrRequestDone)
 		r.cleanUpForm()
 	}
 }

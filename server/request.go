@@ -415,6 +415,9 @@ func (r *HTTPRequest) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	r.x.hijacked = true
+	if r.c != nil {
+		r.c.srv.longLived.hijacked(r, conn)
+	}
 	return conn, rw, nil
 }
 

@@ -20,14 +20,21 @@ type contextState struct {
 }
 
 // Context ends when the client goes away ([ErrClientGone]), when the server is
-// done waiting for this request at its own end ([ErrServerDraining]), or when
-// the handler has returned ([ErrRequestDone]): context.Cause tells which. It
-// carries the values of the server's BaseContext.
+// done waiting for this request at its own end ([ErrServerDraining]), which with
+// [HTTPRequest.EndOnDrain] is when that end begins, or when the handler has
+// returned ([ErrRequestDone]): context.Cause tells which. It carries the values of
+// the server's BaseContext.
 //
 // A client that closes its sending half counts as gone: over TCP the two cannot
 // be told apart. What the handler answers is still sent.
 func (r *HTTPRequest) Context() context.Context {
 	if h := r.viaHTTP(); h != nil {
+		e := r.extras()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.ctx.ctx != nil { // EndOnDrain was called
+			return e.ctx.ctx
+		}
 		return h.request.Context()
 	}
 	return (*requestContext)(r)

@@ -102,11 +102,12 @@ type HTTPServer struct {
 	// errors. nil discards it.
 	ErrorLog *zerolog.Logger
 
-	once     sync.Once
-	set      *settings
-	setErr   error
-	tracker  tracker
-	draining atomic.Bool
+	once      sync.Once
+	set       *settings
+	setErr    error
+	tracker   tracker
+	longLived longLived
+	draining  atomic.Bool
 
 	mu        sync.Mutex
 	bases     []context.CancelCauseFunc  // of the contexts of listeners; guarded by mu
@@ -284,23 +285,39 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 // a request go, and waits until every request that was accepted is answered.
 // When ctx ends first, the contexts of the remaining requests end with
 // ErrServerDraining, their connections are closed, and the error is that of ctx.
-// Hijacked connections are not waited for.
+// Hijacked connections are not waited for, unless their requests called
+// [HTTPRequest.EndOnDrain].
 func (s *HTTPServer) Shutdown(ctx context.Context) error {
 	if !s.stop() {
 		return nil
 	}
+	s.longLived.drain()
 	s.nudgeIdle()
-	select {
-	case <-s.tracker.drained():
+	if s.awaitDrained(ctx) {
 		s.cut(ErrServerDraining)
 		return nil
-	case <-ctx.Done():
 	}
 	s.cut(ErrServerDraining)
 	if n := s.cutAll(); n > 0 {
 		s.set.log.Warn().Int("connections", n).Msg("server: shutdown cut connections that were not done in time")
 	}
 	return ctx.Err()
+}
+
+// awaitDrained waits until nothing is left to wait for; false when ctx ends first.
+func (s *HTTPServer) awaitDrained(ctx context.Context) bool {
+	select {
+	case <-s.tracker.drained():
+	case <-ctx.Done():
+		return false
+	}
+	// Only now does nobody enter any more.
+	select {
+	case <-s.longLived.drained():
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // cut ends the contexts of all requests, before it returns: what happens to their
@@ -333,7 +350,7 @@ func (s *HTTPServer) cutAll() int {
 	if loops := s.startedLoops(); loops != nil {
 		n += loops.cut()
 	}
-	return n
+	return n + s.longLived.cut()
 }
 
 // Close ends the server at once: listeners and connections are closed, and the
