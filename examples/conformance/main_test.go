@@ -8,13 +8,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/pleat-go/pleat/internal/conformance"
 	"github.com/pleat-go/pleat/server"
 )
 
@@ -107,6 +110,31 @@ func TestConformanceContract(t *testing.T) {
 				}
 				if got := resp.Header.Get("Content-Type"); tt.contentType != "" && got != tt.contentType {
 					t.Errorf("Content-Type %q, want %q", got, tt.contentType)
+				}
+			})
+		}
+	}
+}
+
+// TestConformance plays the conversations of the repository.
+func TestConformance(t *testing.T) {
+	cases, err := conformance.Load(os.DirFS("../../server/testdata/conformance"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range targets() {
+		handler, engine, _ := strings.Cut(target, " on ")
+		addr := start(t, handler, engine)
+		for _, c := range cases {
+			t.Run(target+"/"+strings.ReplaceAll(c.Section, " ", "_")+"/"+c.Name, func(t *testing.T) {
+				conn, err := net.Dial(addr.Network(), addr.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+				if err := c.Play(conn, nil); err != nil {
+					t.Error(err)
 				}
 			})
 		}
