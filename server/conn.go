@@ -51,9 +51,9 @@ type HTTPConnection struct {
 	t        transport
 	tlsState *tls.ConnectionState
 
-	current  *HTTPRequest
-	bodyMu   sync.Mutex // guards workspace.body, and the workspace's going
-	requests int        // served so far
+	at       atomic.Pointer[HTTPRequest] // the request, or the state, see marks
+	bodyMu   sync.Mutex                  // guards workspace.body, and the workspace's going
+	requests int                         // served so far
 
 	watching bool // guarded by exchange.mu
 	keep     bool // the peer agreed that the connection outlives this answer
@@ -64,8 +64,6 @@ type HTTPConnection struct {
 	// writing is set while the transport writes, which may take as long as the
 	// peer likes; waiting for exchange.mu then would be waiting for the peer.
 	writing atomic.Bool
-
-	state atomic.Uint32 // http.ConnState + 1
 }
 
 // serving is what the connections of one listener have in common.
@@ -130,24 +128,6 @@ func (c *HTTPConnection) LocalAddr() net.Addr { return c.t.localAddr() }
 // TLS describes the TLS session, nil for plain connections.
 func (c *HTTPConnection) TLS() *tls.ConnectionState { return c.tlsState }
 
-// State is where the connection stands in its life. Safe for concurrent use.
-func (c *HTTPConnection) State() http.ConnState {
-	if s := c.state.Load(); s > 0 {
-		return http.ConnState(s - 1)
-	}
-	return http.StateNew
-}
-
-// setState records a change of state and tells the server's hook.
-func (c *HTTPConnection) setState(s http.ConnState) {
-	if c.state.Load() == uint32(s)+1 || c.state.Swap(uint32(s)+1) == uint32(s)+1 {
-		return
-	}
-	if c.srv.ConnState != nil {
-		c.srv.ConnState(c, s)
-	}
-}
-
 // ---- the machine
 
 // run serves what has been received and says what is needed next. Answers to
@@ -191,7 +171,6 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 	c.r += n
 	c.requests++
 	c.linger = false
-	c.current = r
 	c.bodyMu.Lock() // a goroutine of the previous request may be asking for its body
 	c.body.begin(r, c.set.maxRequest)
 	if c.buffered() {
@@ -206,7 +185,7 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 
 // serve has the handler answer r and completes the answer.
 func (c *HTTPConnection) serve(r *HTTPRequest) action {
-	c.setState(http.StateActive)
+	c.setActive(r)
 	x := c.exchangeFor(r)
 	if c.set.xheaders != nil {
 		origin, err := c.set.xheaders.Resolve(c.t.remoteIP(), r.Header())
@@ -299,7 +278,6 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 	if x.release() {
 		c.spare = x
 	}
-	c.current = nil
 	r.endContext(ErrRequestDone)
 	r.cleanUpForm()
 

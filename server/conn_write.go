@@ -192,7 +192,7 @@ func (c *HTTPConnection) sendFile(_ *exchange, f *os.File, n int64) (int64, bool
 }
 
 func (c *HTTPConnection) informational(status int, fields []byte) error {
-	if c.current.head.minor == 0 {
+	if c.at.Load().head.minor == 0 {
 		return nil
 	}
 	c.out = appendStatusLine(c.out, status)

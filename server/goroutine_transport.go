@@ -135,7 +135,7 @@ func (g *goroutineConn) sendFile(f *os.File, n int64) (sent int64, handled bool,
 }
 
 func (g *goroutineConn) watch(c *HTTPConnection) {
-	r := c.current
+	r := c.at.Load()
 	space := c.room()
 	done := make(chan struct{})
 	g.watchDone = done

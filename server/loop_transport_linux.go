@@ -246,10 +246,11 @@ func (k *loopConn) sendFile(f *os.File, n int64) (sent int64, handled bool, err 
 }
 
 func (k *loopConn) watch(c *HTTPConnection) {
-	k.watched.Store(c.current)
+	r := c.at.Load()
+	k.watched.Store(r)
 	k.state.Or(stateWatch)
 	if k.state.Load()&stateGone != 0 {
-		c.peerGone(c.current)
+		c.peerGone(r)
 	}
 }
 

@@ -192,7 +192,7 @@ func TestLoopIdleOwnsNothing(t *testing.T) {
 	p := b.connect()
 	owns := func(when string, workspace, parked bool) {
 		t.Helper()
-		if p.k.machine.workspace != nil != workspace || p.k.parked.Load() != nil != parked || p.k.machine.current != nil {
+		if p.k.machine.workspace != nil != workspace || p.k.parked.Load() != nil != parked || p.k.machine.underway() != nil {
 			t.Errorf("%s: workspace %v, parking %v", when, p.k.machine.workspace, p.k.parked.Load())
 		}
 	}
