@@ -37,23 +37,20 @@ func (a *App) Shutdown(ctx context.Context) error {
 	return a.server.Shutdown(ctx)
 }
 
-// Run serves an address (in one of the forms of server.HTTPServer.ListenAndServe)
-// until the process gets SIGINT or SIGTERM, and ends as RunListener does. A second
-// signal ends it at once, without waiting. While it runs these signals do nothing
-// else.
+// Run serves addresses (in the forms of server.HTTPServer.ListenAndServe, opened as
+// its ListenConfig says) until the process gets SIGINT or SIGTERM, and ends as
+// RunListeners does. "systemd:" stands for all sockets that were passed. Without an
+// address it is ":80", or ":443" with TLS. A second signal ends it at once, without
+// waiting. While it runs these signals do nothing else.
 //
 // Run returns nil after a graceful end, and after a second signal. What it returns
 // otherwise has a reason in the app (see Start), in the address, or in the
 // listener; or it is context.DeadlineExceeded, when requests had to be cut.
-func (a *App) Run(addr string) error {
+func (a *App) Run(addrs ...string) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
-	port := "80"
-	if a.server.TLSConfig != nil {
-		port = "443"
-	}
-	l, err := server.Listen(addr, port)
+	ls, err := a.listen(addrs)
 	if err != nil {
 		return err
 	}
@@ -78,7 +75,7 @@ func (a *App) Run(addr string) error {
 		case <-returned:
 		}
 	}()
-	return a.runUntil(ctx, now, l)
+	return a.runUntil(ctx, now, ls)
 }
 
 // RunListener serves connections that l accepts until ctx ends, or Shutdown is
@@ -91,19 +88,23 @@ func (a *App) Run(addr string) error {
 //
 // An app runs once: with one that was ended RunListener returns at once.
 func (a *App) RunListener(ctx context.Context, l net.Listener) error {
-	return a.runUntil(ctx, nil, l)
+	return a.runUntil(ctx, nil, []net.Listener{l})
 }
 
-// runUntil serves l until ctx ends. Then it ends gracefully, unless now says that
+// runUntil serves listeners until ctx ends. Then it ends gracefully, unless now says that
 // there is no more time.
-func (a *App) runUntil(ctx context.Context, now <-chan struct{}, l net.Listener) error {
+func (a *App) runUntil(ctx context.Context, now <-chan struct{}, ls []net.Listener) error {
 	if err := a.Start(); err != nil {
-		_ = l.Close()
+		for _, l := range ls {
+			_ = l.Close()
+		}
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- a.Serve(l) }()
-	a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
+	go func() { served <- a.serveAll(ls) }()
+	for _, l := range ls {
+		a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
+	}
 	var err error
 	select {
 	case err = <-served:

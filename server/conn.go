@@ -72,6 +72,9 @@ type serving struct {
 	set  *settings
 	base context.Context
 	on   net.Addr // of the listener
+
+	proxy *proxyPolicy // not nil: there is a PROXY header to come first
+	named bool         // on is what a PROXY header named
 }
 
 // transport is the engine's half of a connection: how a machine whose handler

@@ -22,7 +22,7 @@ import (
 type engine interface {
 	// serve accepts connections until the listener fails or is closed, and
 	// returns that error. It does not wait for the connections to end.
-	serve(on *serving, l net.Listener) error
+	serve(on *serving, l *openListener) error
 }
 
 // Engine chooses how an [HTTPServer] waits for its connections.

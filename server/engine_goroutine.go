@@ -22,8 +22,8 @@ type goroutineEngine struct {
 	tls *tls.Config // nil for plain HTTP
 }
 
-func (e *goroutineEngine) serve(on *serving, l net.Listener) error {
-	return acceptEach(e.srv, l.Accept, temporary,
+func (e *goroutineEngine) serve(on *serving, l *openListener) error {
+	return acceptEach(e.srv, l.accept, temporary,
 		func(conn net.Conn) { e.add(on, conn) },
 		func(conn net.Conn) { _ = conn.Close() })
 }
@@ -31,12 +31,23 @@ func (e *goroutineEngine) serve(on *serving, l net.Listener) error {
 // add gives a connection its goroutine.
 func (e *goroutineEngine) add(on *serving, conn net.Conn) {
 	g := &goroutineConn{engine: e, conn: conn, raw: conn}
+	remote := conn.RemoteAddr()
+	if on.proxy != nil {
+		if err := on.proxy.mayRelay(conn); err != nil {
+			on.refuse(remote, err)
+			e.srv.tracker.release()
+			_ = conn.Close()
+			return
+		}
+		remote = nil // remains to be said
+		g.raw = &relay{Conn: conn}
+	}
 	if e.tls != nil {
-		g.conn = tls.Server(conn, e.tls)
+		g.conn = tls.Server(g.raw, e.tls)
 	} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
 		g.raw = t.NetConn()
 	}
-	if !e.srv.tracker.add(g, conn.RemoteAddr()) {
+	if !e.srv.tracker.add(g, remote) {
 		e.srv.tracker.release()
 		_ = conn.Close()
 		return
@@ -80,6 +91,10 @@ type goroutineConn struct {
 func (g *goroutineConn) serve(on *serving) {
 	srv := g.engine.srv
 	defer srv.tracker.forget(g)
+	if on.proxy != nil && !g.proxyHeader(on) {
+		_ = g.raw.Close()
+		return
+	}
 	var state *tls.ConnectionState
 	if t, ok := g.handshake(on.base); !ok {
 		_ = g.raw.Close()
@@ -105,6 +120,26 @@ func (g *goroutineConn) serve(on *serving) {
 	g.loop(c)
 	c.drop()
 	ended = true
+}
+
+// proxyHeader receives the PROXY header; false when the connection is refused.
+func (g *goroutineConn) proxyHeader(on *serving) bool {
+	r, srv := g.raw.(*relay), g.engine.srv
+	by := time.Now().Add(on.proxy.timeout)
+	err := r.receive(func() time.Time {
+		if srv.draining.Load() {
+			by = earlier(by, time.Now().Add(drainGrace))
+		}
+		return by
+	})
+	var refused proxyError
+	switch {
+	case err == nil:
+		return srv.tracker.identifyConn(g, ipOf(r.RemoteAddr()))
+	case errors.As(err, &refused) && !(refused == errProxyTimeout && srv.draining.Load()):
+		on.refuse(r.Conn.RemoteAddr(), refused)
+	}
+	return false
 }
 
 // handshake wraps the connection in TLS where the server has TLS.
@@ -188,6 +223,9 @@ const drainGrace = 250 * time.Millisecond
 
 // readHead reads when no handler runs.
 func (g *goroutineConn) readHead(c *HTTPConnection, headBy time.Time) (int, error) {
+	if r, ok := g.raw.(*relay); ok && len(r.ahead) > 0 && g.conn == r.Conn {
+		return r.Read(c.room()) // came with the PROXY header
+	}
 	for {
 		by := headBy
 		draining := g.engine.srv.draining.Load()
@@ -281,8 +319,12 @@ func drain(conn net.Conn) {
 // abort ends the connection so that the peer can tell that the answer is not
 // whole.
 func (g *goroutineConn) abort() {
-	if t, ok := g.raw.(*net.TCPConn); ok {
+	raw := g.raw
+	if r, ok := raw.(*relay); ok {
+		raw = r.Conn
+	}
+	if t, ok := raw.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
-	_ = g.raw.Close()
+	_ = raw.Close()
 }

@@ -136,7 +136,7 @@ func servable(l net.Listener) bool {
 }
 
 // serve accepts connections straight into the loops.
-func (e *loopEngine) serve(on *serving, l net.Listener) error {
+func (e *loopEngine) serve(on *serving, l *openListener) error {
 	a, err := newAcceptor(l)
 	if err != nil {
 		return err
@@ -163,6 +163,15 @@ func (e *loopEngine) add(on *serving, fd int, addr netip.AddrPort) {
 			l = other
 		}
 	}
+	if on.proxy != nil {
+		if !on.proxy.trusts(addr.Addr()) {
+			on.refuse(addrOf(addr), errProxyUntrusted)
+			e.srv.tracker.release()
+			_ = syscall.Close(fd)
+			return
+		}
+		addr = netip.AddrPort{} // whose the connection is remains to be said
+	}
 	if !e.srv.tracker.admit(addr.Addr()) {
 		e.srv.tracker.release()
 		_ = syscall.Close(fd)
@@ -172,11 +181,15 @@ func (e *loopEngine) add(on *serving, fd int, addr netip.AddrPort) {
 	k.linked.Store(unlinked)
 	k.state.Store(stateBusy) // nobody else until it is all there
 	k.machine.init(on, k, nil)
-	k.machine.setState(http.StateNew)
 	l.count.Add(1)
 	e.count.Add(1)
 	e.keepTicking()
-	k.wait(e.srv.set.headerTimeout)
+	if on.proxy != nil {
+		k.wait(on.proxy.timeout)
+	} else {
+		k.machine.setState(http.StateNew)
+		k.wait(e.srv.set.headerTimeout)
+	}
 	e.table.put(k)
 	if err := l.register(k); err != nil {
 		e.srv.set.acceptLog.warn(&e.srv.set.log, err)

@@ -18,7 +18,7 @@ func newLoopEngine(*HTTPServer) (*loopEngine, error) {
 
 func servable(net.Listener) bool { return false }
 
-func (e *loopEngine) serve(*serving, net.Listener) error { return nil }
-func (e *loopEngine) nudge()                             {}
-func (e *loopEngine) cut() int                           { return 0 }
-func (e *loopEngine) end()                               {}
+func (e *loopEngine) serve(*serving, *openListener) error { return nil }
+func (e *loopEngine) nudge()                              {}
+func (e *loopEngine) cut() int                            { return 0 }
+func (e *loopEngine) end()                                {}

@@ -200,7 +200,23 @@ func (g *goroutineConn) next() {
 func (g *goroutineConn) hijack() (net.Conn, error) {
 	g.engine.srv.tracker.forget(g)
 	_ = g.conn.SetDeadline(time.Time{})
-	return g.conn, nil
+	return g.named(), nil
+}
+
+// named is the connection with the ends that a PROXY header named, for somebody
+// else.
+func (g *goroutineConn) named() net.Conn {
+	if r, ok := g.raw.(*relay); ok && g.conn == r.Conn {
+		return r
+	}
+	return g.conn
+}
+
+func (g *goroutineConn) proxyAddr() net.Addr {
+	if r, ok := g.raw.(*relay); ok && r.header.source.IsValid() {
+		return r.Conn.RemoteAddr()
+	}
+	return nil
 }
 
 func (g *goroutineConn) closeNow()            { _ = g.raw.Close() }

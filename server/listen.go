@@ -3,29 +3,29 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
 
-// ListenAndServe listens on an address and serves it:
+// ListenAndServe listens on an address, as the server's ListenConfig says, and
+// serves it:
 //
 //	"8080"  ":8080"           a port on all addresses
 //	"127.0.0.1:8080" "[::1]:8080" "localhost:8080"
 //	"/run/app.sock"  "./app.sock"  "unix:app.sock"   a Unix socket
+//	"@app"  "unix:@app"       an abstract Unix socket, on Linux
+//	"systemd:"  "systemd:web" a socket that was passed, see ListenersFromEnv
+//	"fd:3"                    the listening socket that is descriptor 3
 //	""                        ":80"
 func (s *HTTPServer) ListenAndServe(addr string) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	l, err := Listen(addr, "80")
+	l, err := s.ListenConfig.listen(addr, "80")
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *HTTPServer) ListenAndServeTLS(addr, certFile, keyFile string) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	l, err := Listen(addr, "443")
+	l, err := s.ListenConfig.listen(addr, "443")
 	if err != nil {
 		return err
 	}
@@ -48,14 +48,45 @@ func (s *HTTPServer) ListenAndServeTLS(addr, certFile, keyFile string) error {
 // defaultPort is used where addr is empty. A Unix socket that was left behind by
 // a process that is gone is replaced; one that somebody answers on is an error.
 func Listen(addr, defaultPort string) (net.Listener, error) {
+	return (&ListenConfig{}).listen(addr, defaultPort)
+}
+
+// address is where to listen, taken apart.
+type address struct {
+	kind addressKind
+	text string // host:port, path, abstract name with its "@", name of a socket, or descriptor
+}
+
+type addressKind uint8
+
+const (
+	tcpAddress addressKind = iota
+	unixAddress
+	abstractAddress
+	systemdAddress
+	descriptorAddress
+)
+
+func parseAddress(addr, defaultPort string) (address, error) {
+	if strings.IndexByte(addr, 0) >= 0 {
+		return address{}, fmt.Errorf("server: address %q has a NUL", addr)
+	}
+	if name, ok := strings.CutPrefix(addr, "systemd:"); ok {
+		return address{systemdAddress, name}, nil
+	}
+	if number, ok := strings.CutPrefix(addr, "fd:"); ok {
+		return address{descriptorAddress, number}, nil
+	}
 	if path, ok := unixPath(addr); ok {
-		if path == "" {
-			return nil, errors.New("server: address \"unix:\" names no socket")
+		switch {
+		case path == "":
+			return address{}, errors.New("server: address \"unix:\" names no socket")
+		case path == "@":
+			return address{}, fmt.Errorf("server: address %q names no abstract socket", addr)
+		case path[0] == '@':
+			return address{abstractAddress, path}, nil
 		}
-		if err := removeStale(path); err != nil {
-			return nil, err
-		}
-		return net.Listen("unix", path)
+		return address{unixAddress, path}, nil
 	}
 	if addr == "" {
 		addr = ":" + defaultPort
@@ -63,9 +94,9 @@ func Listen(addr, defaultPort string) (net.Listener, error) {
 		addr = ":" + addr
 	}
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, fmt.Errorf("server: address %q is neither a port, host:port nor a path: %w", addr, err)
+		return address{}, fmt.Errorf("server: address %q is neither a port, host:port nor a path: %w", addr, err)
 	}
-	return net.Listen("tcp", addr)
+	return address{tcpAddress, addr}, nil
 }
 
 func isPortNumber(addr string) bool {
@@ -77,29 +108,5 @@ func unixPath(addr string) (string, bool) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return path, true
 	}
-	return addr, strings.HasPrefix(addr, "./") || filepath.IsAbs(addr)
-}
-
-// removeStale removes a socket that nobody listens on any more.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("server: %s exists and is no socket", path)
-	}
-	dialer := net.Dialer{Timeout: time.Second}
-	conn, err := dialer.DialContext(context.Background(), "unix", path)
-	if err == nil {
-		_ = conn.Close()
-		return fmt.Errorf("server: %s is in use", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("server: %s: %w", path, err)
-	}
-	return os.Remove(path)
+	return addr, strings.HasPrefix(addr, "./") || strings.HasPrefix(addr, "@") || filepath.IsAbs(addr)
 }

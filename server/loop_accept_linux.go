@@ -23,14 +23,14 @@ type acceptor struct {
 // somebody else than the server: its own descriptor keeps the socket open.
 const closeCheck = 200 * time.Millisecond
 
-func newAcceptor(l net.Listener) (*acceptor, error) {
+func newAcceptor(l *openListener) (*acceptor, error) {
 	a := &acceptor{}
 	var err error
-	if a.listener, err = l.(syscall.Conn).SyscallConn(); err != nil {
+	if a.listener, err = l.SyscallConn(); err != nil {
 		return nil, err
 	}
 	// The raw connection of a listener cannot be waited on; a file can.
-	if a.file, err = l.(interface{ File() (*os.File, error) }).File(); err != nil {
+	if a.file, err = l.File(); err != nil {
 		return nil, err
 	}
 	if a.socket, err = a.file.SyscallConn(); err != nil {
@@ -38,20 +38,58 @@ func newAcceptor(l net.Listener) (*acceptor, error) {
 		return nil, err
 	}
 	if l.Addr().Network() == "tcp" {
-		a.setOptions()
+		a.setOptions(l.tcp)
 	}
 	return a, nil
 }
 
+// keepAlivePause is what package net has for both pauses of keep-alive, and
+// keepAliveCount how often it asks.
+const (
+	keepAlivePause = 15 * time.Second
+	keepAliveCount = 9
+)
+
 // setOptions sets on the listener what Linux hands on to the connections it
-// accepts.
-func (a *acceptor) setOptions() {
+// accepts; nil means what package net does.
+func (a *acceptor) setOptions(o *tcpOptions) {
+	if o == nil {
+		o = &tcpOptions{keepAlive: net.KeepAliveConfig{Enable: true}}
+	}
 	_ = a.socket.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1)
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 15)
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, 15)
+		set := func(level, option, value int) { _ = syscall.SetsockoptInt(int(fd), level, option, value) }
+		// As net.KeepAliveConfig has it: zero is the default, negative leaves alone.
+		tcp := func(option, value, def int) {
+			if value == 0 {
+				value = def
+			}
+			if value > 0 {
+				set(syscall.IPPROTO_TCP, option, value)
+			}
+		}
+		set(syscall.IPPROTO_TCP, syscall.TCP_NODELAY, asInt(!o.nagle))
+		set(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, asInt(o.keepAlive.Enable))
+		if o.keepAlive.Enable {
+			tcp(syscall.TCP_KEEPIDLE, seconds(o.keepAlive.Idle), seconds(keepAlivePause))
+			tcp(syscall.TCP_KEEPINTVL, seconds(o.keepAlive.Interval), seconds(keepAlivePause))
+			tcp(syscall.TCP_KEEPCNT, o.keepAlive.Count, keepAliveCount)
+		}
 	})
+}
+
+func asInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// seconds rounds up, as package net does, and keeps the sign.
+func seconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((d + time.Second - 1) / time.Second)
 }
 
 // accepted is a connection that nobody owns yet.

@@ -142,6 +142,9 @@ func (k *loopConn) input(seen uint32, at time.Time) bool {
 	case n > 0:
 		c.receivedAt(n, at)
 		k.loop.arm() // from here on this goroutine may block
+		if c.proxy != nil {
+			return k.proxyHeader()
+		}
 		return k.obey(c.run())
 	case err == syscall.EAGAIN && seen&stateGone == 0: // otherwise an end or an error is due
 		c.rest()
@@ -188,6 +191,9 @@ func (k *loopConn) timeUp() bool {
 	}
 	if !k.lingers && k.machine.noMore(true) {
 		return k.closeGently()
+	}
+	if on := k.machine.serving; on.proxy != nil && !k.parting {
+		on.refuse(k.socketPeer(), errProxyTimeout)
 	}
 	k.close()
 	return false
@@ -273,7 +279,9 @@ func (k *loopConn) discard(seen uint32) bool {
 // close ends the connection. The caller owns it.
 func (k *loopConn) close() {
 	k.release()
-	k.machine.setState(http.StateClosed)
+	if k.machine.proxy == nil { // otherwise nobody has heard of it
+		k.machine.setState(http.StateClosed)
+	}
 	k.machine.drop()
 	k.leave()
 }

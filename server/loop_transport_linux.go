@@ -305,6 +305,9 @@ func (k *loopConn) hijack() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k.machine.named {
+		conn = &relay{Conn: conn, header: proxyHeader{k.addr, ofTCP(k.machine.on)}}
+	}
 	// Closing a descriptor takes its socket out of epoll only with the last one.
 	_ = syscall.EpollCtl(k.loop.epfd, syscall.EPOLL_CTL_DEL, k.fd, nil)
 	k.release()
@@ -321,9 +324,12 @@ func (k *loopConn) closeNow() {
 	}
 }
 
-func (k *loopConn) remoteAddr() net.Addr {
-	if k.addr.IsValid() {
-		return net.TCPAddrFromAddrPort(k.addr)
+func (k *loopConn) remoteAddr() net.Addr { return addrOf(k.addr) }
+
+// addrOf is an address for package net; an invalid one is that of a Unix socket.
+func addrOf(addr netip.AddrPort) net.Addr {
+	if addr.IsValid() {
+		return net.TCPAddrFromAddrPort(addr)
 	}
 	return &net.UnixAddr{Net: "unix"}
 }
@@ -331,7 +337,7 @@ func (k *loopConn) remoteAddr() net.Addr {
 func (k *loopConn) remoteIP() netip.Addr { return k.addr.Addr() }
 
 func (k *loopConn) localAddr() net.Addr {
-	if a, ok := k.machine.on.(*net.TCPAddr); !ok || !a.IP.IsUnspecified() {
+	if a, ok := k.machine.on.(*net.TCPAddr); !ok || !a.IP.IsUnspecified() || k.machine.named {
 		return k.machine.on
 	}
 	k.closing.Lock()

@@ -60,6 +60,10 @@ type HTTPServer struct {
 	// proxy all connections come from one address.
 	MaxConnsPerIP int
 
+	// ListenConfig says how ListenAndServe, ListenAndServeTLS and an App open
+	// listeners. Listeners that are given to Serve are as they are.
+	ListenConfig ListenConfig
+
 	// Engine chooses how connections are waited for. The default, EngineAuto, is
 	// right unless there is something to find out.
 	Engine Engine
@@ -131,6 +135,7 @@ type settings struct {
 	std              *http.Server // stands for a net/http server in contexts
 	log              zerolog.Logger
 	acceptLog        throttledLog
+	proxyLog         throttledLog
 }
 
 // orDefault resolves the convention of the fields: zero is the default, negative
@@ -274,11 +279,12 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 	s.mu.Lock()
 	s.bases = append(s.bases, cancel)
 	s.mu.Unlock()
-	e, err := s.engineFor(l, config)
+	opened := unwrapped(l)
+	e, err := s.engineFor(opened.Listener, config)
 	if err != nil {
 		return err
 	}
-	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr()}, l)
+	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr(), proxy: opened.proxy}, &opened)
 }
 
 // Shutdown ends the server gently: it stops accepting, lets connections without
@@ -385,8 +391,14 @@ func (s *HTTPServer) stop() bool {
 type throttledLog struct{ last atomic.Int64 }
 
 func (t *throttledLog) warn(log *zerolog.Logger, err error) {
-	now := time.Now().Unix()
-	if last := t.last.Load(); last != now && t.last.CompareAndSwap(last, now) {
+	if t.due() {
 		log.Warn().Err(err).Msg("server: accepting connections")
 	}
+}
+
+// due reports whether there may be a line now.
+func (t *throttledLog) due() bool {
+	now := time.Now().Unix()
+	last := t.last.Load()
+	return last != now && t.last.CompareAndSwap(last, now)
 }

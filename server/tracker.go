@@ -34,8 +34,9 @@ type tracker struct {
 }
 
 type trackedConn struct {
-	machine *HTTPConnection // nil until TLS is done
-	ip      netip.Addr
+	machine   *HTTPConnection // nil until TLS is done
+	ip        netip.Addr
+	anonymous bool // a PROXY header is to come first
 }
 
 func (t *tracker) init(maxConns, perIP int) {
@@ -100,6 +101,15 @@ func (t *tracker) admitLocked(ip netip.Addr) bool {
 	if t.sealed {
 		return false
 	}
+	if !t.countLocked(ip) {
+		return false
+	}
+	t.open++
+	return true
+}
+
+// countLocked counts an address; false when it has too many connections.
+func (t *tracker) countLocked(ip netip.Addr) bool {
 	if t.perIP > 0 && ip.IsValid() {
 		key := ipKey(ip)
 		if t.byIP[key] >= t.perIP {
@@ -107,7 +117,27 @@ func (t *tracker) admitLocked(ip netip.Addr) bool {
 		}
 		t.byIP[key]++
 	}
-	t.open++
+	return true
+}
+
+// identify counts the address of a connection that was admitted without one; false
+// when that has too many.
+func (t *tracker) identify(ip netip.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.countLocked(ip)
+}
+
+// identifyConn is identify for a connection that the tracker knows.
+func (t *tracker) identifyConn(k tracked, ip netip.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	entry, ok := t.conns[k]
+	if !ok || !t.countLocked(ip) {
+		return false
+	}
+	entry.ip, entry.anonymous = ip, false
+	t.conns[k] = entry
 	return true
 }
 
@@ -132,7 +162,8 @@ func (t *tracker) leaveLocked(ip netip.Addr) {
 	}
 }
 
-// add enters a connection; false when it is not admitted.
+// add enters a connection; false when it is not admitted. remote is nil while a
+// PROXY header is to come.
 func (t *tracker) add(k tracked, remote net.Addr) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -140,7 +171,7 @@ func (t *tracker) add(k tracked, remote net.Addr) bool {
 	if !t.admitLocked(ip) {
 		return false
 	}
-	t.conns[k] = trackedConn{ip: ip}
+	t.conns[k] = trackedConn{ip: ip, anonymous: remote == nil}
 	return true
 }
 
@@ -190,6 +221,9 @@ func (t *tracker) nudgeIdle() {
 	defer t.mu.Unlock()
 	for k, entry := range t.conns {
 		if entry.machine == nil {
+			if entry.anonymous {
+				k.nudge()
+			}
 			continue
 		}
 		if s := entry.machine.State(); s == http.StateIdle || s == http.StateNew {
