@@ -45,7 +45,7 @@ func (a *App) Shutdown(ctx context.Context) error {
 //
 // Run returns nil after a graceful end, and after a second signal. What it returns
 // otherwise has a reason in the app (see Start), in the address, or in the
-// listener; or it is context.DeadlineExceeded, when requests had to be cut.
+// listener; or it is a *server.CutError, when requests had to be cut.
 func (a *App) Run(addrs ...string) error {
 	if err := a.Start(); err != nil {
 		return err
@@ -80,8 +80,8 @@ func (a *App) Run(addrs ...string) error {
 
 // RunListener serves connections that l accepts until ctx ends, or Shutdown is
 // called. Then it stops accepting, waits up to Config.ShutdownTimeout until what
-// was accepted is answered, and returns nil; what takes longer is cut, and the
-// error is context.DeadlineExceeded. A listener that fails ends it in the same
+// was accepted is answered, and returns nil; what takes longer is told and then cut,
+// and the error is a *server.CutError. A listener that fails ends it in the same
 // way, with the error of the listener; an app that cannot start is an error at
 // once. In any case l is closed. The values of ctx, and its end, do not reach the
 // requests.
@@ -139,10 +139,7 @@ func (a *App) end(now <-chan struct{}) error {
 	go func() { done <- a.server.Shutdown(ctx) }()
 	select {
 	case err := <-done:
-		if err != nil {
-			a.log.Warn().Err(err).Msg("pleat: requests were cut")
-		}
-		return err
+		return err // the server has logged it
 	case <-now:
 		return a.server.Close()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,17 +103,17 @@ func TestRunListener(t *testing.T) {
 	contains(t, r.log.String(), "pleat: serving", r.url[len("http://"):len(r.url)-1], "pleat: ending", "enough")
 }
 
-func TestRunListenerCutsWhatTakesTooLong(t *testing.T) {
+func TestRunListenerTellsWhatTakesTooLong(t *testing.T) {
 	r := runListener(t, time.Millisecond)
 	answers := r.ask(t)
 	r.end(nil)
-	if err := <-r.ended; !errors.Is(err, context.DeadlineExceeded) {
+	if err := <-r.ended; err != nil {
 		t.Errorf("RunListener = %v", err)
 	}
 	if cause := <-r.causes; !errors.Is(cause, server.ErrServerDraining) {
 		t.Errorf("the request ended because of %v", cause)
 	}
-	if a := <-answers; a == "whole" {
+	if a := <-answers; !strings.Contains(a, "503") {
 		t.Errorf("answer = %q", a)
 	}
 }

@@ -248,14 +248,13 @@ func (e *loopEngine) nudge() {
 	e.table.each(func(k *loopConn) { k.loop.post(k, stateDrain) })
 }
 
-// cut closes all connections under their handlers and returns their number.
-func (e *loopEngine) cut() (n int) {
+// cut closes all connections under their handlers.
+func (e *loopEngine) cut(cut *cutting) {
 	e.cutting.Store(true)
 	e.table.each(func(k *loopConn) {
+		cut.conn(&k.machine)
 		k.closeNow()
-		n++
 	})
-	return n
 }
 
 // end stops the loops when no connection is left.

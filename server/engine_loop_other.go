@@ -20,5 +20,5 @@ func servable(net.Listener) bool { return false }
 
 func (e *loopEngine) serve(*serving, *openListener) error { return nil }
 func (e *loopEngine) nudge()                              {}
-func (e *loopEngine) cut() int                            { return 0 }
+func (e *loopEngine) cut(*cutting)                        {}
 func (e *loopEngine) end()                                {}

@@ -41,7 +41,7 @@ func newBench(t *testing.T, s *HTTPServer) *bench {
 	t.Cleanup(func() {
 		b.pretend(false)
 		l.armed.Store(false)
-		e.cut()
+		e.cut(&cutting{})
 		go l.work()
 		<-s.tracker.drained()
 		e.end()
@@ -616,7 +616,7 @@ func TestLoopCutsWhatIsBeingAdded(t *testing.T) {
 		}
 	}})
 	go b.l.work()
-	cut = func() { b.e.cut() } // when it is not in the table yet
+	cut = func() { b.e.cut(&cutting{}) } // when it is not in the table yet
 	p := b.connect()
 	for {
 		buf := make([]byte, 1)

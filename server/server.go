@@ -64,6 +64,11 @@ type HTTPServer struct {
 	// listeners. Listeners that are given to Serve are as they are.
 	ListenConfig ListenConfig
 
+	// ShutdownGrace is what Shutdown adds to its patience: with that over, and the
+	// contexts of all requests ended, handlers have so long to notice and to finish
+	// their answers before their connections are cut. 1 s by default.
+	ShutdownGrace time.Duration
+
 	// Engine chooses how connections are waited for. The default, EngineAuto, is
 	// right unless there is something to find out.
 	Engine Engine
@@ -128,6 +133,7 @@ type settings struct {
 	idleTimeout      time.Duration
 	minRate          int64
 	rateGrace        time.Duration
+	shutdownGrace    time.Duration
 	disableKeepAlive bool
 	cookieKeys       *CookieKeys
 	xheaders         *TrustPolicy
@@ -173,6 +179,7 @@ func (s *HTTPServer) resolve() (*settings, error) {
 		idleTimeout:      orDefault(s.IdleTimeout, 120*time.Second, 0),
 		minRate:          orDefault(s.MinRate, 240, 0),
 		rateGrace:        orDefault(s.RateGrace, 10*time.Second, 0),
+		shutdownGrace:    orDefault(s.ShutdownGrace, time.Second, 0),
 		disableKeepAlive: s.DisableKeepAlive,
 		std:              &http.Server{},
 		log:              zerolog.Nop(),
@@ -285,106 +292,6 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 		return err
 	}
 	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr(), proxy: opened.proxy}, &opened)
-}
-
-// Shutdown ends the server gently: it stops accepting, lets connections without
-// a request go, and waits until every request that was accepted is answered.
-// When ctx ends first, the contexts of the remaining requests end with
-// ErrServerDraining, their connections are closed, and the error is that of ctx.
-// Hijacked connections are not waited for, unless their requests called
-// [HTTPRequest.EndOnDrain].
-func (s *HTTPServer) Shutdown(ctx context.Context) error {
-	if !s.stop() {
-		return nil
-	}
-	s.longLived.drain()
-	s.nudgeIdle()
-	if s.awaitDrained(ctx) {
-		s.cut(ErrServerDraining)
-		return nil
-	}
-	s.cut(ErrServerDraining)
-	if n := s.cutAll(); n > 0 {
-		s.set.log.Warn().Int("connections", n).Msg("server: shutdown cut connections that were not done in time")
-	}
-	return ctx.Err()
-}
-
-// awaitDrained waits until nothing is left to wait for; false when ctx ends first.
-func (s *HTTPServer) awaitDrained(ctx context.Context) bool {
-	select {
-	case <-s.tracker.drained():
-	case <-ctx.Done():
-		return false
-	}
-	// Only now does nobody enter any more.
-	select {
-	case <-s.longLived.drained():
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// cut ends the contexts of all requests, before it returns: what happens to their
-// connections next is not to look like the client's doing.
-func (s *HTTPServer) cut(cause error) {
-	s.mu.Lock()
-	bases := s.bases
-	s.bases = nil
-	s.mu.Unlock()
-	for _, cancel := range bases {
-		cancel(cause)
-	}
-}
-
-func (s *HTTPServer) nudgeIdle() {
-	s.tracker.nudgeIdle()
-	if loops := s.startedLoops(); loops != nil {
-		loops.nudge()
-		drained := s.tracker.drained()
-		go func() {
-			<-drained
-			loops.end()
-		}()
-	}
-}
-
-// cutAll closes what is left and returns how many connections that were.
-func (s *HTTPServer) cutAll() int {
-	n := s.tracker.closeAll()
-	if loops := s.startedLoops(); loops != nil {
-		n += loops.cut()
-	}
-	return n + s.longLived.cut()
-}
-
-// Close ends the server at once: listeners and connections are closed, and the
-// contexts of requests end with ErrServerDraining.
-func (s *HTTPServer) Close() error {
-	if !s.stop() {
-		return nil
-	}
-	s.nudgeIdle()
-	s.cut(ErrServerDraining)
-	s.cutAll()
-	return nil
-}
-
-// stop closes the listeners; false when the server never prepared.
-func (s *HTTPServer) stop() bool {
-	if s.prepare() != nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.draining.Swap(true) {
-		s.tracker.stopAccepting()
-	}
-	for l := range s.listeners {
-		_ = (*l).Close()
-	}
-	return true
 }
 
 // throttledLog writes at most a line a second.

@@ -18,8 +18,8 @@ import (
 // the server begins to drain, at once if it does already; the context of any other
 // request stays whole until the patience of Shutdown is over. And Shutdown waits
 // for the handler of r to return even when it has taken the connection over, which
-// is closed under it when the patience is over. Other hijacked connections are
-// neither waited for nor closed.
+// is closed under it when the patience and ShutdownGrace are over. Other hijacked
+// connections are neither waited for nor closed.
 //
 // Calling it again does nothing, nor does calling it when r is done. Behind
 // net/http (see [FromHTTP]) it does nothing either, since nobody tells a request
@@ -160,18 +160,18 @@ func (l *longLived) drained() <-chan struct{} {
 	return l.empty
 }
 
-// cut closes the connections that were taken over, and returns their number.
-func (l *longLived) cut() (n int) {
+// cut closes the connections that were taken over.
+func (l *longLived) cut(cut *cutting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cutting = true
-	for _, conn := range l.requests {
+	for r, conn := range l.requests {
 		if conn != nil {
+			cut.connections++
+			cut.requests = append(cut.requests, r)
 			closeUnder(conn)
-			n++
 		}
 	}
-	return n
 }
 
 // closeUnder closes a connection that somebody else uses. Closing TLS in good

@@ -135,7 +135,7 @@ func TestShutdownWaitsForHijackedLongLivedRequests(t *testing.T) {
 func TestShutdownClosesHijackedLongLivedRequests(t *testing.T) {
 	returned := make(chan struct{})
 	entered := make(chan struct{})
-	s := &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+	s := &server.HTTPServer{ShutdownGrace: -1, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 		defer close(returned)
 		r.EndOnDrain()
 		conn, _, err := r.Hijack()

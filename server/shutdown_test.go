@@ -99,34 +99,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestShutdownDeadline(t *testing.T) {
-	var out lockedBuffer
-	log := zerolog.New(&out)
-	entered := make(chan struct{})
-	causes := make(chan error, 1)
-	s := &server.HTTPServer{ErrorLog: &log, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
-		_ = r.Context().Done()
-		close(entered)
-		<-r.Context().Done()
-		causes <- context.Cause(r.Context())
-	})}
-	c := dial(t, start(t, s))
-	c.get("/")
-	<-entered
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Shutdown = %v", err)
-	}
-	if cause := <-causes; !errors.Is(cause, server.ErrServerDraining) {
-		t.Errorf("cause %v", cause)
-	}
-	c.wantEnd("cut")
-	if !strings.Contains(out.String(), `"connections":1`) {
-		t.Errorf("who was cut is not logged: %s", out.String())
-	}
-}
-
 func TestClose(t *testing.T) {
 	entered := make(chan struct{})
 	causes := make(chan error, 1)

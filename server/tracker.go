@@ -232,13 +232,13 @@ func (t *tracker) nudgeIdle() {
 	}
 }
 
-// closeAll closes the connections that are left and returns their number.
-func (t *tracker) closeAll() int {
+// closeAll closes the connections that are left.
+func (t *tracker) closeAll(cut *cutting) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sealed = true
-	for k := range t.conns {
+	for k, entry := range t.conns {
+		cut.conn(entry.machine)
 		k.closeNow()
 	}
-	return len(t.conns)
 }
