@@ -30,20 +30,49 @@ type Context struct {
 	req       *server.HTTPRequest
 	route     *Route
 	params    httprouter.Params
-	path      string          // canonical, escaped
-	unmatched *resolution     // why there is no route
-	ctx       context.Context // what the Context speaks for; nil means that of req
-	first     *Context        // the one that the app made for the request; nil means this one
-	abort     atomic.Bool     // of the first: the connection is to be cut
-	onPage    bool            // of the first, guarded by its mu: a page of OnStatus is making the answer
+	path      string      // canonical, escaped
+	unmatched *resolution // why there is no route
+	derived   *derivation // nil for the one that the app made for the request
+	abort     atomic.Bool // of the first: the connection is to be cut
+	extra     atomic.Pointer[contextExtra]
+}
 
-	mu        sync.Mutex
-	client    *client.HTTPClient // guarded by mu
-	id        string             // of the first, guarded by its mu, as the following
+// derivation is what a Context made by WithContext has of its own.
+type derivation struct {
+	ctx   context.Context // what the Context speaks for
+	first *Context        // the one that the app made for the request
+}
+
+// contextExtra holds what simple requests never ask for.
+type contextExtra struct {
+	mu     sync.Mutex
+	client *client.HTTPClient // guarded by mu
+
+	// Of the first Context, guarded by its mu.
+	id        string
 	values    []value
 	finishers []func(*Context)
 	err       error // what the chain returned
 	body      *readBody
+	onPage    bool // a page of OnStatus is making the answer
+
+	// Where values and finishers begin: what a usual chain of middleware has
+	// needs no allocation of its own.
+	firstValues    [2]value
+	firstFinishers [1]func(*Context)
+}
+
+// extras returns the rarely used part of c, made on first use.
+func (c *Context) extras() *contextExtra {
+	if e := c.extra.Load(); e != nil {
+		return e
+	}
+	e := &contextExtra{}
+	e.values, e.finishers = e.firstValues[:0], e.firstFinishers[:0]
+	if c.extra.CompareAndSwap(nil, e) {
+		return e
+	}
+	return c.extra.Load()
 }
 
 var _ context.Context = (*Context)(nil)
@@ -53,7 +82,7 @@ var _ context.Context = (*Context)(nil)
 type contextSlab struct{ contexts []Context }
 
 // slabSize contexts fill one of the allocator's size classes.
-const slabSize = 11
+const slabSize = 21
 
 var contextSlabs = sync.Pool{New: func() any { return new(contextSlab) }}
 
@@ -71,17 +100,18 @@ func allocContext() *Context {
 
 // shared is the Context that keeps what all Contexts of a request have in common.
 func (c *Context) shared() *Context {
-	if c.first != nil {
-		return c.first
+	if c.derived != nil {
+		return c.derived.first
 	}
 	return c
 }
 
-// derive returns a Context for the same request that shares all that is shared.
-func (c *Context) derive() *Context {
+// derive returns a Context for the same request that shares all that is shared and
+// speaks for ctx; nil means that of the request.
+func (c *Context) derive(ctx context.Context) *Context {
 	return &Context{
 		app: c.app, req: c.req, route: c.route, params: c.params, path: c.path, unmatched: c.unmatched,
-		ctx: c.ctx, first: c.shared(),
+		derived: &derivation{ctx, c.shared()},
 	}
 }
 
@@ -97,10 +127,13 @@ func (c *Context) Route() *Route { return c.route }
 // Failure is the error that the chain returned, nil until it has returned and
 // when it succeeded. It is for functions given to OnFinish.
 func (c *Context) Failure() error {
-	c = c.shared()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
+	e := c.shared().extra.Load()
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
 }
 
 // Aborted reports whether the connection was cut, or is going to be, so that the
@@ -114,32 +147,37 @@ func (c *Context) Aborted() bool {
 }
 
 func (c *Context) setFailure(err error) {
-	c.mu.Lock()
-	c.err = err
-	c.mu.Unlock()
+	e := c.extras()
+	e.mu.Lock()
+	e.err = err
+	e.mu.Unlock()
 }
 
 // OnFinish has f called when the answer has been made, error answers included,
 // whatever the chain did: last registered first. The status is final then. It is
 // meant for logs and metrics. A panic in f is logged.
 func (c *Context) OnFinish(f func(*Context)) {
-	c = c.shared()
-	c.mu.Lock()
-	c.finishers = append(c.finishers, f)
-	c.mu.Unlock()
+	e := c.shared().extras()
+	e.mu.Lock()
+	e.finishers = append(e.finishers, f)
+	e.mu.Unlock()
 }
 
 func (c *Context) runFinishers() {
+	e := c.extra.Load()
+	if e == nil {
+		return
+	}
 	for {
-		c.mu.Lock()
-		n := len(c.finishers)
+		e.mu.Lock()
+		n := len(e.finishers)
 		if n == 0 {
-			c.mu.Unlock()
+			e.mu.Unlock()
 			return
 		}
-		f := c.finishers[n-1]
-		c.finishers = c.finishers[:n-1]
-		c.mu.Unlock()
+		f := e.finishers[n-1]
+		e.finishers = e.finishers[:n-1]
+		e.mu.Unlock()
 		if err := c.guard(func(c *Context) error { f(c); return nil }); err != nil && !errors.Is(err, http.ErrAbortHandler) {
 			c.logPanic(err, "pleat: a function given to OnFinish failed")
 		}
@@ -161,15 +199,13 @@ func (c *Context) WithContext(ctx context.Context) *Context {
 	if ctx == nil {
 		panic("pleat: nil context")
 	}
-	d := c.derive()
-	d.ctx = ctx
-	return d
+	return c.derive(ctx)
 }
 
 // inner is the context that c speaks for.
 func (c *Context) inner() context.Context {
-	if c.ctx != nil {
-		return c.ctx
+	if c.derived != nil && c.derived.ctx != nil {
+		return c.derived.ctx
 	}
 	return c.req.Context()
 }
@@ -224,16 +260,16 @@ func (k *Key[T]) String() string { return k.name }
 
 // Set keeps v on c under the key, replacing what was there.
 func (k *Key[T]) Set(c *Context, v T) {
-	c = c.shared()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := range c.values {
-		if c.values[i].key == any(k) {
-			c.values[i].value = v
+	e := c.shared().extras()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.values {
+		if e.values[i].key == any(k) {
+			e.values[i].value = v
 			return
 		}
 	}
-	c.values = append(c.values, value{k, v})
+	e.values = append(e.values, value{k, v})
 }
 
 // Get is the value under the key; false when none was set.
@@ -244,11 +280,15 @@ func (k *Key[T]) Get(c *Context) (v T, ok bool) {
 }
 
 func (c *Context) lookup(key any) (any, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := range c.values {
-		if c.values[i].key == key {
-			return c.values[i].value, true
+	e := c.extra.Load()
+	if e == nil {
+		return nil, false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.values {
+		if e.values[i].key == key {
+			return e.values[i].value, true
 		}
 	}
 	return nil, false

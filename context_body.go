@@ -32,7 +32,7 @@ type readBody struct {
 // copy. What was read from Request().BodyReader() before is missing in it. Errors
 // carry the status of their answer (400, 408, 413).
 func (c *Context) Body() ([]byte, error) {
-	s := c.shared()
+	s := c.shared().extras()
 	s.mu.Lock()
 	if s.body == nil || s.body.of != c.req {
 		s.body = &readBody{of: c.req}
@@ -54,7 +54,7 @@ func (b *readBody) load() {
 
 // bodyRead is what Body read, nil when it was not called.
 func (c *Context) bodyRead() *readBody {
-	s := c.shared()
+	s := c.shared().extras()
 	s.mu.Lock()
 	b := s.body
 	s.mu.Unlock()
@@ -103,7 +103,7 @@ func (c *Context) keepForm(q *http.Request) {
 	b := &readBody{of: c.req, form: q}
 	b.read.Do(func() {})
 	b.parse.Do(func() {})
-	s := c.shared()
+	s := c.shared().extras()
 	s.mu.Lock()
 	s.body = b
 	s.mu.Unlock()

@@ -15,9 +15,10 @@ import (
 // bytes, duration_us and error. For work that outlives the request use
 // Client().Detached().
 func (c *Context) Client() *client.HTTPClient {
-	c.mu.Lock()
-	bound := c.client
-	c.mu.Unlock()
+	e := c.extras()
+	e.mu.Lock()
+	bound := e.client
+	e.mu.Unlock()
 	if bound != nil {
 		return bound
 	}
@@ -35,10 +36,10 @@ func (c *Context) Client() *client.HTTPClient {
 				Int64("bytes", s.Bytes).Int64("duration_us", s.Duration.Microseconds()).Msg("pleat: upstream call")
 		},
 	})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.client == nil {
-		c.client = bound
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.client == nil {
+		e.client = bound
 	}
-	return c.client
+	return e.client
 }

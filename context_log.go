@@ -46,9 +46,10 @@ func (l Log) with(e *zerolog.Event) *zerolog.Event { return e.Str("request_id", 
 // when it is first asked for.
 func (c *Context) RequestID() string {
 	c = c.shared()
-	c.mu.Lock()
-	id := c.id
-	c.mu.Unlock()
+	e := c.extras()
+	e.mu.Lock()
+	id := e.id
+	e.mu.Unlock()
 	if id != "" {
 		return id
 	}
@@ -57,21 +58,21 @@ func (c *Context) RequestID() string {
 	} else {
 		id = NewRequestID()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.id == "" {
-		c.id = id
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.id == "" {
+		e.id = id
 	}
-	return c.id
+	return e.id
 }
 
 // SetRequestID gives the request an id. It is meant for middleware that runs
 // before anybody uses the id.
 func (c *Context) SetRequestID(id string) {
-	c = c.shared()
-	c.mu.Lock()
-	c.id = id
-	c.mu.Unlock()
+	e := c.shared().extras()
+	e.mu.Lock()
+	e.id = id
+	e.mu.Unlock()
 }
 
 // NewRequestID is a random id: 32 hexadecimal digits.

@@ -27,14 +27,15 @@ func (a *App) serve(r *server.HTTPRequest) {
 			table, chain = host.table, host.miss
 		}
 	}
-	found := table.resolve(r.Method(), r.Path(), r.RawQuery())
-	c.path = found.path
-	if found.kind == routeFound {
-		c.route, c.params = found.route, found.params
+	if route := table.static(r.Method(), r.Path()); route != nil {
+		c.route, c.path = route, r.Path()
+		chain = route.chain
+	} else if found := table.resolve(r.Method(), r.Path(), r.RawQuery()); found.kind == routeFound {
+		c.route, c.path, c.params = found.route, found.path, found.params
 		chain = found.route.chain
 	} else {
 		miss := found // found itself stays on the stack
-		c.unmatched = &miss
+		c.path, c.unmatched = found.path, &miss
 	}
 	a.run(c, chain)
 	if c.abort.Load() {

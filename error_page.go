@@ -58,19 +58,19 @@ func (c *Context) AnswerError(err error) error {
 // enterPage reports whether no page of OnStatus is making the answer already: one
 // that asks for the app's answer would be asked again, without end.
 func (c *Context) enterPage() bool {
-	c = c.shared()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	entered := !c.onPage
-	c.onPage = true
+	e := c.shared().extras()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	entered := !e.onPage
+	e.onPage = true
 	return entered
 }
 
 func (c *Context) leavePage() {
-	c = c.shared()
-	c.mu.Lock()
-	c.onPage = false
-	c.mu.Unlock()
+	e := c.shared().extras()
+	e.mu.Lock()
+	e.onPage = false
+	e.mu.Unlock()
 }
 
 // addErrorHeader sends along the fields that an error has for its answer, but

@@ -90,13 +90,13 @@ func (p *pass) run(next Handler, w http.ResponseWriter, q *http.Request) error {
 // divert goes on with the middleware's own writer and request.
 func (p *pass) divert(next Handler, w http.ResponseWriter, q *http.Request) (err error) {
 	c := p.c
-	d := c.derive()
+	d := c.derive(nil)
 	req, gate, finish := fromHTTP(w, q)
 	if keys := c.req.CookieKeys(); keys != nil {
 		req.SetCookieKeys(keys)
 	}
 	req.SetOrigin(c.req.Origin())
-	d.req, d.ctx = req, nil
+	d.req = req
 	if formRead(q) {
 		d.keepForm(q)
 	}

@@ -174,12 +174,16 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 	c.r += n
 	c.requests++
 	c.linger = false
-	c.bodyMu.Lock() // a goroutine of the previous request may be asking for its body
-	c.body.begin(r, c.set.maxRequest)
-	if c.buffered() {
-		c.body.expecting = false // the client did not wait to be asked
+	if r.hasBody() {
+		c.bodyMu.Lock() // a goroutine of the previous request may be asking for its body
+		c.body.begin(r, c.set.maxRequest)
+		if c.buffered() {
+			c.body.expecting = false // the client did not wait to be asked
+		}
+		c.bodyMu.Unlock()
+	} else if !c.body.complete.Load() {
+		c.body.complete.Store(true)
 	}
-	c.bodyMu.Unlock()
 	c.keep = !c.set.disableKeepAlive && !c.srv.draining.Load() && !r.head.close &&
 		(r.head.minor >= 1 || r.head.keepAlive)
 	c.t.next()

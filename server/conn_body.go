@@ -21,7 +21,8 @@ const (
 	directRead = 4 << 10
 )
 
-// requestBody is the state of the body being received.
+// requestBody is the state of the body being received. A request without one never
+// owns it: all that is said about those is that they are complete.
 type requestBody struct {
 	owner     *HTTPRequest
 	remaining int64 // of a Content-Length
@@ -44,10 +45,7 @@ func (b *requestBody) begin(r *HTTPRequest, limit int64) {
 		b.chunks = chunkedPool.Get().(*chunkedReader)
 		*b.chunks = chunkedReader{}
 	}
-	b.complete.Store(b.chunks == nil && b.remaining == 0)
-	if b.complete.Load() {
-		b.expecting = false
-	}
+	b.complete.Store(false)
 }
 
 // hasBody reports whether the request has a body, be it an empty one in chunks.
@@ -63,11 +61,11 @@ func (b *requestBody) end() {
 
 // setLimit changes the limit on the content; it applies from the next read on.
 func (c *HTTPConnection) setLimit(r *HTTPRequest, n int64) {
-	if r.done.Load() {
+	if r.done.Load() || !r.hasBody() {
 		return
 	}
 	c.bodyMu.Lock()
-	if c.workspace != nil && c.body.owner == r {
+	if !r.done.Load() && c.body.owner == r {
 		c.body.limit = n
 	}
 	c.bodyMu.Unlock()
@@ -79,9 +77,13 @@ func (c *HTTPConnection) readBody(r *HTTPRequest, p []byte) (int, error) {
 	if r.done.Load() {
 		return 0, ErrRequestDone // without waiting for whoever reads the next body
 	}
+	if !r.hasBody() {
+		return 0, io.EOF
+	}
 	c.bodyMu.Lock()
 	defer c.bodyMu.Unlock()
-	if c.workspace == nil || c.body.owner != r {
+	// While the request is not done its workspace does not go, nor another come.
+	if r.done.Load() || c.body.owner != r {
 		return 0, ErrRequestDone
 	}
 	n, err := c.readContent(p)
@@ -248,7 +250,7 @@ func (c *HTTPConnection) beforeWaiting() error {
 		runtime.Gosched() // everything else that is done with the lock is short
 	}
 	defer x.mu.Unlock()
-	if x.req == c.body.owner && x.hijacked {
+	if x.req.Load() == c.body.owner && x.hijacked {
 		return ErrHijacked
 	}
 	if c.body.expecting {

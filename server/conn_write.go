@@ -40,7 +40,7 @@ func (c *HTTPConnection) writeOut(p []byte) error {
 // commit decides how the answer is framed (RFC 9112, section 6.3) and sends its
 // head, and body with it.
 func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
-	r := x.req
+	r := x.req.Load()
 	status := x.status
 	if status == 0 {
 		status = http.StatusOK
@@ -170,7 +170,7 @@ func (c *HTTPConnection) end(x *exchange) error {
 		// The peer waits for the rest of what was promised: only the end of the
 		// connection can tell it that there is none.
 		x.closeAfter = true
-		c.set.log.Warn().Int64("declared", x.declared).Int64("sent", x.sent).Str("path", clip(x.req.Path(), 2048)).
+		c.set.log.Warn().Int64("declared", x.declared).Int64("sent", x.sent).Str("path", clip(x.req.Load().Path(), 2048)).
 			Msg("server: answer shorter than its declared Content-Length")
 	}
 	return c.broken

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -47,7 +48,7 @@ type peer interface {
 // req gets ErrRequestDone.
 type exchange struct {
 	mu   sync.Mutex
-	req  *HTTPRequest // guarded by mu
+	req  atomic.Pointer[HTTPRequest] // changes without mu only from nil, in begin
 	peer peer
 
 	status      int
@@ -80,17 +81,18 @@ func newExchange(r *HTTPRequest, p peer) *exchange {
 	return x
 }
 
+// begin gives an exchange that nobody has to r. It needs no lock: who still knows
+// the exchange from an earlier request looks at req, and at nothing else.
 func (x *exchange) begin(r *HTTPRequest, p peer) {
-	x.mu.Lock()
-	x.req, x.peer = r, p
-	x.mu.Unlock()
-	r.x = x
+	r.x, x.peer = x, p
+	x.req.Store(r)
 }
 
 // release ends the exchange and reports whether it is worth keeping for another
 // one. The caller holds x.mu, which release gives up.
 func (x *exchange) release() (keep bool) {
-	x.req, x.peer, x.std = nil, nil, nil
+	x.req.Store(nil)
+	x.peer, x.std = nil, nil
 	x.status, x.contentType, x.connection, x.declared, x.sent = 0, "", "", -1, 0
 	x.fields, x.trailer = x.fields[:0], x.trailer[:0]
 	x.hasDate, x.hasServer, x.committed, x.chunked, x.bodyless = false, false, false, false, false
@@ -108,7 +110,7 @@ func (x *exchange) lock(r *HTTPRequest) error {
 		return ErrRequestDone // without waiting for a lock that may be another connection's by now
 	}
 	x.mu.Lock()
-	if x.req != r {
+	if x.req.Load() != r {
 		x.mu.Unlock()
 		return ErrRequestDone
 	}

@@ -45,7 +45,7 @@ func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish fu
 	x := newExchange(r, p)
 	return r, func() {
 		x.mu.Lock()
-		if x.req != r { // called twice
+		if x.req.Load() != r { // called twice
 			x.mu.Unlock()
 			return
 		}

@@ -425,5 +425,5 @@ func (r *HTTPRequest) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (r *HTTPRequest) Hijacked() bool {
 	r.x.mu.Lock()
 	defer r.x.mu.Unlock()
-	return r.x.req == r && r.x.hijacked
+	return r.x.req.Load() == r && r.x.hijacked
 }

@@ -289,7 +289,7 @@ func (r *HTTPRequest) Committed() bool {
 func (r *HTTPRequest) BytesWritten() int64 {
 	r.x.mu.Lock()
 	defer r.x.mu.Unlock()
-	if r.x.req != r {
+	if r.x.req.Load() != r {
 		return 0
 	}
 	return r.x.sent
