@@ -3,6 +3,7 @@ module github.com/pleat-go/pleat
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/gorilla/securecookie v1.1.2
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/klauspost/compress v1.20.3

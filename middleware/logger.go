@@ -71,8 +71,9 @@ const (
 //	hijacked      true when a handler took the connection over
 //	error         for 4xx, what the handler said, up to 1 KiB
 //
-// The status is 0 when the connection was hijacked, or cut before an answer was
-// begun. Why a request failed with 5xx is not repeated here: the app logs it with
+// A connection that was hijacked has its line when the handler is through with it, with
+// status 101 if that was sent, as for WebSocket. The status is 0 when it was hijacked
+// otherwise, or cut before an answer was begun. Why a request failed with 5xx is not repeated here: the app logs it with
 // its stack, under the same request_id.
 //
 // Whatever comes from the client is in fields, where it is escaped, never in the
@@ -112,7 +113,7 @@ func outcomeOf(c *pleat.Context) (o outcome) {
 	req := c.Request()
 	o.bytes = req.BytesWritten()
 	if req.Hijacked() {
-		o.hijacked = true
+		o.hijacked, o.status = true, req.Status()
 		return o
 	}
 	if o.aborted = c.Aborted(); o.aborted && !req.Committed() {

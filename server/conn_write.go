@@ -100,6 +100,9 @@ func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
 	} else if r.head.minor == 0 {
 		out = append(out, "Connection: keep-alive\r\n"...)
 	}
+	if x.connection != "" && hasToken(x.connection, "upgrade") {
+		out = append(out, "Connection: Upgrade\r\n"...) // goes with an Upgrade field (RFC 9110, section 7.8)
+	}
 	c.out = append(out, "\r\n"...)
 
 	x.declared = length
@@ -119,9 +122,12 @@ func (c *HTTPConnection) commit(x *exchange, body []byte, final bool) error {
 	return c.end(x)
 }
 
-func hasClose(connection string) bool {
-	for token := range strings.SplitSeq(connection, ",") {
-		if strings.EqualFold(strings.Trim(token, " \t"), "close") {
+func hasClose(connection string) bool { return hasToken(connection, "close") }
+
+// hasToken looks for a token in a list.
+func hasToken(list, want string) bool {
+	for token := range strings.SplitSeq(list, ",") {
+		if strings.EqualFold(strings.Trim(token, " \t"), want) {
 			return true
 		}
 	}

@@ -196,26 +196,26 @@ func (w *responseWriter) FlushError() error {
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.r.Hijack()
 	if err == nil && w.switching != nil {
+		// Answers to earlier requests that nobody reads may be in the way.
+		_ = conn.SetWriteDeadline(time.Now().Add(switchingTime))
 		if _, err = conn.Write(w.switching); err != nil {
 			_ = conn.Close()
 			return nil, nil, err
 		}
+		_ = conn.SetWriteDeadline(time.Time{})
+		w.r.extras().switched.Store(true)
 	}
 	return conn, rw, err
 }
+
+// switchingTime is how long a client may take to accept the head of a 101.
+const switchingTime = 10 * time.Second
 
 func (w *responseWriter) SetReadDeadline(t time.Time) error { return w.r.SetReadDeadline(t) }
 
 func (w *responseWriter) SetWriteDeadline(t time.Time) error { return w.r.SetWriteDeadline(t) }
 
-// EnableFullDuplex needs nothing on a connection of ours: bodies can be read while
-// an answer is written. Where net/http is behind, it is asked.
-func (w *responseWriter) EnableFullDuplex() error {
-	if p := w.r.viaHTTP(); p != nil {
-		return http.NewResponseController(p.writer).EnableFullDuplex()
-	}
-	return nil
-}
+func (w *responseWriter) EnableFullDuplex() error { return w.r.FullDuplex() }
 
 // takeTrailers collects what a net/http handler set after its body: fields with
 // http.TrailerPrefix, and those it announced in a Trailer field.

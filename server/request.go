@@ -66,6 +66,8 @@ type requestExtra struct {
 	finish  []func()
 	std     stdState
 	http    *httpPeer // set for requests that came through net/http
+
+	switched atomic.Bool // the connection was taken over with a 101
 }
 
 // extras returns the rarely used part of r, made on first use.

@@ -5,6 +5,7 @@ package server
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"sync"
 )
 
@@ -38,6 +39,18 @@ func (r *HTTPRequest) SetBodyLimit(n int64) {
 // half-way, [ErrRequestDone] after the handler returned. A client that expects
 // to be asked for its body (RFC 9110, section 10.1.1) is asked at the first read.
 func (r *HTTPRequest) BodyReader() io.Reader { return (*requestBodyReader)(r) }
+
+// FullDuplex announces that the body is going to be read while the answer is being
+// written. A connection of the server's own needs no announcement; net/http has to
+// be told before the first write, over HTTP/1.1, and where it cannot do it the error
+// is http.ErrNotSupported. A body read by turns with writing is bounded by MinRate
+// like any other: where pauses are meant to be, use SetReadDeadline.
+func (r *HTTPRequest) FullDuplex() error {
+	if p := r.viaHTTP(); p != nil {
+		return http.NewResponseController(p.writer).EnableFullDuplex()
+	}
+	return nil
+}
 
 // Body reads all of the content. The slice is the caller's. Read what BodyReader
 // has already given out, and it is missing here.

@@ -10,9 +10,13 @@ import (
 )
 
 // Status is the status that will be or was sent, 0 when none was set yet; an
-// answer without one goes out as 200.
+// answer without one goes out as 200. When the connection was taken over it is 101
+// if that was sent by ResponseWriter, and otherwise 0.
 func (r *HTTPRequest) Status() int {
-	if r.x.lock(r) != nil {
+	if err := r.x.lock(r); err != nil {
+		if e := r.extra.Load(); e != nil && err == ErrHijacked && e.switched.Load() {
+			return http.StatusSwitchingProtocols
+		}
 		return 0
 	}
 	defer r.x.mu.Unlock()
