@@ -5,7 +5,6 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -14,164 +13,6 @@ import (
 	"testing"
 	"time"
 	"unsafe"
-)
-
-// bench is a loop without workers, for tests that take the part of the kernel and
-// of the scheduler.
-type bench struct {
-	t    *testing.T
-	e    *loopEngine
-	l    *loop
-	on   *serving
-	fake bool // nobody polls, though the loop believes so
-}
-
-func newBench(t *testing.T, s *HTTPServer) *bench {
-	t.Helper()
-	if err := s.prepare(); err != nil {
-		t.Fatal(err)
-	}
-	e := &loopEngine{srv: s, began: time.Now()}
-	l, err := newLoop(e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.loops = []*loop{l}
-	b := &bench{t: t, e: e, l: l, on: &serving{srv: s, set: s.set, base: t.Context()}}
-	t.Cleanup(func() {
-		b.pretend(false)
-		l.armed.Store(false)
-		e.cut(&cutting{})
-		go l.work()
-		<-s.tracker.drained()
-		e.end()
-	})
-	return b
-}
-
-// client is the other end of a connection, on which each write of the server is a
-// message of its own.
-type client struct {
-	t  *testing.T
-	fd int
-	k  *loopConn
-}
-
-func (b *bench) connect() *client {
-	b.t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	p := &client{t: b.t, fd: fds[1]}
-	b.t.Cleanup(p.close)
-	if !b.e.srv.tracker.acquire() {
-		b.t.Fatal("no room")
-	}
-	b.e.add(b.on, fds[0], netip.AddrPort{})
-	b.e.table.each(func(k *loopConn) {
-		if k.fd == fds[0] {
-			p.k = k
-		}
-	})
-	return p
-}
-
-func (p *client) close() {
-	if p.fd >= 0 {
-		_ = syscall.Close(p.fd)
-	}
-	p.fd = -1
-}
-
-func (p *client) send(s string) {
-	p.t.Helper()
-	if n, err := syscall.Write(p.fd, []byte(s)); n != len(s) || err != nil {
-		p.t.Fatalf("send: %d, %v", n, err)
-	}
-}
-
-func (p *client) get(paths ...string) {
-	p.t.Helper()
-	var s strings.Builder
-	for _, path := range paths {
-		fmt.Fprintf(&s, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
-	}
-	p.send(s.String())
-}
-
-// message is what has come in one write, "" when nothing has.
-func (p *client) message() string {
-	buf := make([]byte, 64<<10)
-	n, err := syscall.Read(p.fd, buf)
-	if err != nil && err != syscall.EAGAIN {
-		p.t.Fatalf("reading: %v", err)
-	}
-	return string(buf[:max(n, 0)])
-}
-
-// await is the next message, which is on its way.
-func (p *client) await() string {
-	p.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
-		if m := p.message(); m != "" {
-			return m
-		}
-	}
-	p.t.Fatal("no answer")
-	return ""
-}
-
-func (p *client) wantAnswer(body string) {
-	p.t.Helper()
-	if m := p.await(); !strings.HasPrefix(m, "HTTP/1.1 200 ") || !strings.HasSuffix(m, "\r\n\r\n"+body) {
-		p.t.Fatalf("answer %q, want %q", m, body)
-	}
-}
-
-func (p *client) wantSilence(why string) {
-	p.t.Helper()
-	if m := p.message(); m != "" {
-		p.t.Fatalf("%s: got %q", why, m)
-	}
-}
-
-// event is what epoll would say of the connection.
-func (p *client) says(events uint32) syscall.EpollEvent {
-	return syscall.EpollEvent{Events: events, Fd: int32(p.k.fd), Pad: int32(p.k.gen)}
-}
-
-// pretend has the loop believe that somebody polls, or no longer.
-func (b *bench) pretend(polling bool) {
-	b.l.mu.Lock()
-	defer b.l.mu.Unlock()
-	if b.fake != polling {
-		b.fake, b.l.polling = polling, polling
-	}
-}
-
-// queue puts events where the poller would.
-func (b *bench) queue(events ...syscall.EpollEvent) {
-	b.l.mu.Lock()
-	b.l.head, b.l.tail = 0, copy(b.l.events[:], events)
-	b.l.mu.Unlock()
-}
-
-// batch has a worker handle events while another one polls, so to speak.
-func (b *bench) batch(events ...syscall.EpollEvent) {
-	b.pretend(true)
-	b.l.armed.Store(true) // no follower takes any of them
-	b.queue(events...)
-	b.l.work()
-}
-
-func echoPath(r *HTTPRequest) { _ = r.SendString(200, "text/plain", r.Path()) }
-
-const (
-	in     = syscall.EPOLLIN
-	out    = syscall.EPOLLOUT
-	hup    = syscall.EPOLLRDHUP | syscall.EPOLLIN
-	failed = syscall.EPOLLERR | syscall.EPOLLHUP | hup
 )
 
 func TestLoopConnSize(t *testing.T) {
@@ -349,6 +190,42 @@ func TestLoopHandle(t *testing.T) {
 	})
 }
 
+// TestLoopWakeUpsWhileDriven has events come at the one moment when they cannot be
+// seen to at once: while a handler runs, after all that was there had been read.
+// Whoever drives the connection has to see to them before giving it up.
+func TestLoopWakeUpsWhileDriven(t *testing.T) {
+	for _, happened := range [][]uint32{
+		{stateIn}, {stateIn, stateIn}, {stateIn | stateOut}, {stateOut, stateIn}, {stateIn, stateOut}, {stateDue, stateIn}, {stateIn, stateDue}, {stateIn, stateDue, stateOut},
+	} {
+		t.Run(fmt.Sprintf("%#x", happened), func(t *testing.T) {
+			var b *bench
+			var p *client
+			b = newBench(t, &HTTPServer{Handler: HandlerFunc(func(r *HTTPRequest) {
+				if r.Path() == "/first" {
+					p.get("/second")
+					for _, h := range happened {
+						b.l.handle(event{k: p.k, happened: h})
+					}
+				}
+				echoPath(r)
+			})})
+			p = b.connect()
+			p.get("/first")
+			b.batch(p.says(in))
+			var answers string
+			for m := p.message(); m != ""; m = p.message() {
+				answers += m
+			}
+			if !strings.Contains(answers, "\r\n\r\n/first") || !strings.HasSuffix(answers, "\r\n\r\n/second") {
+				t.Errorf("answered %q", answers)
+			}
+			if s := p.k.state.Load(); s&(stateBusy|stateAttention) != 0 {
+				t.Errorf("given up with %#x", s)
+			}
+		})
+	}
+}
+
 // TestLoopKeepsWakeUps drives a connection while events of all kinds, most of
 // them with nothing behind them, rain on it: what has something behind it must
 // not get lost among them.
@@ -386,170 +263,6 @@ func TestLoopKeepsWakeUps(t *testing.T) {
 	}
 	close(stop)
 	<-stopped
-}
-
-// TestWorkers walks the roles of a worker.
-func TestWorkers(t *testing.T) {
-	entered, leave := make(chan struct{}), make(chan struct{})
-	b := newBench(t, &HTTPServer{Handler: HandlerFunc(func(r *HTTPRequest) {
-		switch r.Path() {
-		case "/block":
-			entered <- struct{}{}
-			<-leave
-		case "/exit":
-			runtime.Goexit()
-		}
-		echoPath(r)
-	})})
-	one, two, three := b.connect(), b.connect(), b.connect()
-
-	t.Run("follower finds nothing and ends", func(t *testing.T) {
-		b.pretend(true)
-		b.l.armed.Store(true)
-		b.l.follow()
-		if b.l.armed.Load() {
-			t.Error("still armed")
-		}
-	})
-	t.Run("follower takes over from a driver that blocks", func(t *testing.T) {
-		b.pretend(true)
-		one.get("/block")
-		two.get("/two")
-		three.get("/three")
-		b.queue(one.says(in), two.says(in), three.says(in))
-		go b.l.work()
-		<-entered
-		two.wantAnswer("/two")
-		three.wantAnswer("/three")
-		leave <- struct{}{}
-		one.wantAnswer("/block")
-	})
-	t.Run("follower becomes the poller", func(t *testing.T) {
-		b.pretend(false)
-		one.get("/block")
-		go b.l.work()
-		<-entered
-		for range 3 {
-			two.get("/two")
-			two.wantAnswer("/two")
-		}
-		leave <- struct{}{}
-		one.wantAnswer("/block")
-		one.get("/again")
-		one.wantAnswer("/again")
-	})
-	t.Run("all block but one", func(t *testing.T) {
-		one.get("/block")
-		<-entered
-		two.get("/block")
-		<-entered
-		three.get("/three")
-		three.wantAnswer("/three")
-		close(leave)
-		one.wantAnswer("/block")
-		two.wantAnswer("/block")
-	})
-	t.Run("handler ends its goroutine", func(t *testing.T) {
-		for range 5 {
-			gone := b.connect()
-			gone.get("/exit")
-			two.get("/two")
-			two.wantAnswer("/two")
-			for b.e.table.get(gone.k.fd, gone.k.gen) == gone.k {
-				runtime.Gosched()
-			}
-			gone.close() // the next gets the same number
-		}
-	})
-	t.Run("notes wake a poller", func(t *testing.T) {
-		n := b.e.count.Load()
-		three.k.due.Store(1)
-		b.e.clock.Store(int64(time.Hour)) // until the next tick
-		b.l.post(three.k, stateDue)
-		for b.e.count.Load() != n-1 {
-			b.e.clock.Store(int64(time.Hour))
-			three.k.due.Store(1)
-			b.l.post(three.k, stateDue)
-			runtime.Gosched()
-		}
-	})
-}
-
-// TestLoopHookEndsItsGoroutine has ConnState end a worker that has not called a
-// handler, with an event left in the queue.
-func TestLoopHookEndsItsGoroutine(t *testing.T) {
-	var others []*client
-	var b *bench
-	b = newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), ConnState: func(c *HTTPConnection, s http.ConnState) {
-		if s == http.StateClosed && len(others) == 0 {
-			others = append(others, b.connect()) // has the number at once
-			runtime.Goexit()
-		}
-	}})
-	one, two := b.connect(), b.connect()
-	one.close()
-	two.get("/two")
-	b.pretend(true)
-	b.queue(one.says(hup), two.says(in))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		b.l.work()
-	}()
-	<-ended
-	two.wantAnswer("/two")
-	if others[0].k.fd != one.k.fd {
-		t.Fatalf("descriptor %d was not used again, but %d", one.k.fd, others[0].k.fd)
-	}
-	others[0].get("/other")
-	b.batch(others[0].says(in))
-	others[0].wantAnswer("/other")
-	if n := b.e.count.Load(); n != 2 {
-		t.Errorf("%d connections are counted, want 2", n)
-	}
-}
-
-// TestLoopParksWithoutRequest has a peer that takes no answers make the loop wait
-// for it although no handler has run: the others must not wait with it.
-func TestLoopParksWithoutRequest(t *testing.T) {
-	cases := []struct {
-		name    string
-		refused func(b *bench, p *client)
-		status  string
-	}{
-		{"no HTTP", func(_ *bench, p *client) { p.send("no HTTP\r\n\r\n") }, "400"},
-		{"time is up", func(b *bench, p *client) {
-			p.k.due.Store(1)
-			b.l.post(p.k, stateDue)
-		}, "408"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, &HTTPServer{Handler: HandlerFunc(echoPath), MinRate: -1, HeaderTimeout: -1})
-			go b.l.work()
-			stuck, fine := b.connect(), b.connect()
-			stuck.send("GET / HTTP/1.1\r\n")
-			for stuck.k.machine.State() != http.StateActive {
-				runtime.Gosched()
-			}
-			filler := make([]byte, 16<<10)
-			for {
-				if _, err := syscall.Write(stuck.k.fd, filler); err == syscall.EAGAIN {
-					break
-				}
-			}
-			c.refused(b, stuck)
-			for stuck.k.state.Load()&stateWriteWait == 0 {
-				runtime.Gosched()
-			}
-			for range 3 {
-				fine.get("/fine")
-				fine.wantAnswer("/fine")
-			}
-			for !strings.HasPrefix(stuck.await(), "HTTP/1.1 "+c.status) { // room again
-			}
-		})
-	}
 }
 
 // TestLoopAnswersTogether counts writes.
