@@ -34,7 +34,7 @@ cover: ## coverage of the main module, as a list and in coverage.out
 	go test -coverpkg=./... -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out
 
-fuzz: ## every fuzz target for FUZZTIME (30s)
+fuzz: ## every fuzz target for FUZZTIME (30s) in turn, or FUZZJOBS (1) at a time; FUZZ='Head|Form' for some
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 
 bench: ## pleat against its rivals and the limit of this machine, as ratios
@@ -68,9 +68,8 @@ tidy: ## tidy every go.mod
 licenses: ## copy the notices of all dependencies to docs/licenses
 	.ci/licenses -w
 
-conformance: ## the tests against RFC 9110, 9112 and the other standards (docs/conformance.md)
-	@go test -list '^TestConformance' ./... | grep '^TestConformance' >/dev/null || { echo 'no conformance tests found'; exit 1; }
-	go test -count=1 -run '^TestConformance' -v ./...
+conformance: ## the standards, clause by clause, cut anywhere and behind nginx (docs/conformance.md)
+	.ci/run conformance
 
 check: ## all that a change must pass (.ci/run)
 	.ci/run

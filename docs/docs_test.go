@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pleat-go/pleat/internal/conformance"
 )
 
 // What the guides say about the code is held against the code: fragments of Go
@@ -183,7 +185,7 @@ var (
 	span     = regexp.MustCompile("`([^`\n]+)`")
 	mention  = regexp.MustCompile(`\b(\w+)\.([A-Z]\w*)(?:\.([A-Z]\w*))?`)
 	goFile   = regexp.MustCompile(`^[\w./-]+\.go$`)
-	testName = regexp.MustCompile(`^(Test|Fuzz|Example|Benchmark)\w+$`)
+	testName = regexp.MustCompile(`^((?:Test|Fuzz|Example|Benchmark)\w+)(?:/(\S+))?$`)
 	link     = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 )
 
@@ -215,8 +217,52 @@ func TestNamesExist(t *testing.T) {
 	}
 }
 
+// conformanceSections are the tests that a section of the corpus makes, as in
+// "TestConformance/6.1".
+func conformanceSections(t *testing.T) map[string]bool {
+	t.Helper()
+	cases, err := conformance.Load(os.DirFS("../server/testdata/conformance"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]bool{}
+	for _, c := range cases {
+		sections["TestConformance/"+strings.ReplaceAll(c.Section, " ", "_")] = true
+	}
+	return sections
+}
+
+// TestConformanceTables holds the tables of rules against the corpus: every rule
+// names a test, every section of the corpus is named.
+func TestConformanceTables(t *testing.T) {
+	page := guides(t)["conformance.md"]
+	sections := conformanceSections(t)
+	rules := 0
+	_, after, _ := strings.Cut(page, "\n## RFC 9112\n")
+	tables, _, _ := strings.Cut(after, "\n## Promises")
+	for line := range strings.Lines(tables) {
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") || strings.HasPrefix(line, "| section") {
+			continue
+		}
+		rules++
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 4 || !strings.Contains(cells[3], "`Test") {
+			t.Errorf("a rule without a test: %s", line)
+		}
+	}
+	if rules < 50 {
+		t.Errorf("only %d rules", rules)
+	}
+	for section := range sections {
+		if !strings.Contains(page, "`"+section+"`") {
+			t.Errorf("conformance.md does not name %s", section)
+		}
+	}
+}
+
 func TestFilesAndTestsExist(t *testing.T) {
 	files := goFiles(t, "..")
+	sections := conformanceSections(t)
 	var tests strings.Builder
 	for path, code := range files {
 		if strings.HasSuffix(path, "_test.go") {
@@ -228,8 +274,11 @@ func TestFilesAndTestsExist(t *testing.T) {
 			switch {
 			case goFile.MatchString(s[1]) && files[filepath.Join("..", s[1])] == "":
 				t.Errorf("%s: there is no file %s", page, s[1])
-			case testName.MatchString(s[1]) && !strings.Contains(tests.String(), "\nfunc "+s[1]+"("):
-				t.Errorf("%s: there is no test %s", page, s[1])
+			case testName.MatchString(s[1]):
+				m := testName.FindStringSubmatch(s[1])
+				if !strings.Contains(tests.String(), "\nfunc "+m[1]+"(") || m[2] != "" && !sections[m[0]] {
+					t.Errorf("%s: there is no test %s", page, s[1])
+				}
 			}
 		}
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {

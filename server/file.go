@@ -172,7 +172,7 @@ func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.Rea
 			return err
 		}
 	}
-	http.ServeContent(r.ResponseWriter(), r.StdRequest(), name, modTime, content)
+	http.ServeContent(r.ResponseWriter(), withoutEmptySuffix(r.StdRequest()), name, modTime, content)
 	return nil
 }
 
