@@ -73,6 +73,7 @@ type serving struct {
 	base context.Context
 	on   net.Addr // of the listener
 
+	tcp   *tcpOptions  // nil: the defaults
 	proxy *proxyPolicy // not nil: there is a PROXY header to come first
 	named bool         // on is what a PROXY header named
 }

@@ -141,6 +141,7 @@ func (e *loopEngine) serve(on *serving, l *openListener) error {
 	if err != nil {
 		return err
 	}
+	defer a.close() // whoever is told that serving has ended may want the address
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() { // wakes accept when the server stops

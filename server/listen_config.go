@@ -257,6 +257,13 @@ type tcpOptions struct {
 	nagle     bool
 }
 
+func (o *tcpOptions) apply(conn net.Conn) {
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetKeepAliveConfig(o.keepAlive)
+		_ = t.SetNoDelay(!o.nagle)
+	}
+}
+
 // unwrapped is the listener that accepts, and what is known of it.
 func unwrapped(l net.Listener) openListener {
 	if w, ok := l.(*openListener); ok {
@@ -282,10 +289,7 @@ func (l *openListener) accept() (net.Conn, error) {
 	if err != nil || l.tcp == nil {
 		return conn, err
 	}
-	if t, ok := conn.(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(l.tcp.keepAlive)
-		_ = t.SetNoDelay(!l.tcp.nagle)
-	}
+	l.tcp.apply(conn)
 	return conn, nil
 }
 

@@ -17,6 +17,10 @@ type acceptor struct {
 	listener syscall.RawConn
 	file     *os.File // the listener's socket under a number of our own
 	socket   syscall.RawConn
+	tcp      *tcpOptions // nil for Unix sockets
+	// emptied says that no connection waits any more that came before the listener
+	// had its options: at the start of the process, or of the server, some may.
+	emptied bool
 }
 
 // closeCheck is how often an acceptor looks whether its listener was closed by
@@ -38,7 +42,11 @@ func newAcceptor(l *openListener) (*acceptor, error) {
 		return nil, err
 	}
 	if l.Addr().Network() == "tcp" {
-		a.setOptions(l.tcp)
+		a.tcp = l.tcp
+		if a.tcp == nil { // what package net does
+			a.tcp = &tcpOptions{keepAlive: net.KeepAliveConfig{Enable: true}}
+		}
+		_ = a.socket.Control(func(fd uintptr) { a.tcp.set(int(fd)) })
 	}
 	return a, nil
 }
@@ -50,31 +58,26 @@ const (
 	keepAliveCount = 9
 )
 
-// setOptions sets on the listener what Linux hands on to the connections it
-// accepts; nil means what package net does.
-func (a *acceptor) setOptions(o *tcpOptions) {
-	if o == nil {
-		o = &tcpOptions{keepAlive: net.KeepAliveConfig{Enable: true}}
+// set sets the options of a socket. Linux hands on those of a listener to the
+// connections it accepts.
+func (o *tcpOptions) set(fd int) {
+	set := func(level, option, value int) { _ = syscall.SetsockoptInt(fd, level, option, value) }
+	// As net.KeepAliveConfig has it: zero is the default, negative leaves alone.
+	tcp := func(option, value, def int) {
+		if value == 0 {
+			value = def
+		}
+		if value > 0 {
+			set(syscall.IPPROTO_TCP, option, value)
+		}
 	}
-	_ = a.socket.Control(func(fd uintptr) {
-		set := func(level, option, value int) { _ = syscall.SetsockoptInt(int(fd), level, option, value) }
-		// As net.KeepAliveConfig has it: zero is the default, negative leaves alone.
-		tcp := func(option, value, def int) {
-			if value == 0 {
-				value = def
-			}
-			if value > 0 {
-				set(syscall.IPPROTO_TCP, option, value)
-			}
-		}
-		set(syscall.IPPROTO_TCP, syscall.TCP_NODELAY, asInt(!o.nagle))
-		set(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, asInt(o.keepAlive.Enable))
-		if o.keepAlive.Enable {
-			tcp(syscall.TCP_KEEPIDLE, seconds(o.keepAlive.Idle), seconds(keepAlivePause))
-			tcp(syscall.TCP_KEEPINTVL, seconds(o.keepAlive.Interval), seconds(keepAlivePause))
-			tcp(syscall.TCP_KEEPCNT, o.keepAlive.Count, keepAliveCount)
-		}
-	})
+	set(syscall.IPPROTO_TCP, syscall.TCP_NODELAY, asInt(!o.nagle))
+	set(syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, asInt(o.keepAlive.Enable))
+	if o.keepAlive.Enable {
+		tcp(syscall.TCP_KEEPIDLE, seconds(o.keepAlive.Idle), seconds(keepAlivePause))
+		tcp(syscall.TCP_KEEPINTVL, seconds(o.keepAlive.Interval), seconds(keepAlivePause))
+		tcp(syscall.TCP_KEEPCNT, o.keepAlive.Count, keepAliveCount)
+	}
 }
 
 func asInt(b bool) int {
@@ -106,11 +109,15 @@ func (a *acceptor) accept() (c accepted, err error) {
 			c.fd, sa, err = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 			switch {
 			case err == syscall.EAGAIN:
+				a.emptied = true
 				return false
 			case err == syscall.EINTR, ofOneConnection(err):
 				continue
 			case err == nil:
 				c.addr = addrPortOf(sa)
+				if !a.emptied && a.tcp != nil {
+					a.tcp.set(c.fd)
+				}
 			}
 			return true
 		}

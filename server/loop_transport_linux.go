@@ -305,6 +305,9 @@ func (k *loopConn) hijack() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o := k.machine.tcp; o != nil { // net.FileConn has set its own
+		o.apply(conn)
+	}
 	if k.machine.named {
 		conn = &relay{Conn: conn, header: proxyHeader{k.addr, ofTCP(k.machine.on)}}
 	}

@@ -291,7 +291,7 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr(), proxy: opened.proxy}, &opened)
+	return e.serve(&serving{srv: s, set: s.set, base: ctx, on: l.Addr(), tcp: opened.tcp, proxy: opened.proxy}, &opened)
 }
 
 // throttledLog writes at most a line a second.
