@@ -100,6 +100,9 @@ type transport interface {
 	setWriteDeadline(t time.Time)
 	// next says that a new request begins: deadlines and pace start over.
 	next()
+	// late reports whether so much time has passed that answers which have waited
+	// since then should wait no longer.
+	late(since time.Time) bool
 	// hijack gives the socket up.
 	hijack() (net.Conn, error)
 	// closeNow closes the socket, from any goroutine.
@@ -158,8 +161,12 @@ func (c *HTTPConnection) run() action {
 			}
 			return act
 		}
-		if len(c.out) > keptBuffer && c.flushOut() != nil {
-			return actAbort
+		// Requests that came together may each take their time. Their answers do not
+		// wait for the last of them; and who left after sending them is found out.
+		if len(c.out) > keptBuffer || len(c.out) > 0 && c.buffered() && c.t.late(c.arrived) {
+			if c.flushOut() != nil {
+				return actAbort
+			}
 		}
 	}
 }

@@ -197,6 +197,11 @@ func (g *goroutineConn) next() {
 	g.writePace = g.readPace
 }
 
+// lateAfter is how long answers to requests that came together wait for each other.
+const lateAfter = 100 * time.Millisecond
+
+func (g *goroutineConn) late(since time.Time) bool { return time.Since(since) > lateAfter }
+
 func (g *goroutineConn) hijack() (net.Conn, error) {
 	g.engine.srv.tracker.forget(g)
 	_ = g.conn.SetDeadline(time.Time{})

@@ -292,6 +292,12 @@ func (k *loopConn) next() {
 	}
 }
 
+// late is true once the coarse clock has gone on.
+func (k *loopConn) late(since time.Time) bool {
+	e := k.loop.engine
+	return e.clock.Load() > int64(since.Sub(e.began))
+}
+
 // hijack hands out a connection of package net with a descriptor of its own.
 // Without one to be had the connection stays what it is.
 func (k *loopConn) hijack() (net.Conn, error) {

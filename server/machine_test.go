@@ -28,6 +28,7 @@ type scripted struct {
 	out    bytes.Buffer
 	writes int
 	broken error // what writes fail with
+	hurry  bool  // answers have waited for long
 }
 
 func (s *scripted) read(p []byte) (int, error) {
@@ -52,6 +53,7 @@ func (s *scripted) write(a, b []byte) error {
 func (s *scripted) sendFile(*os.File, int64) (int64, bool, error) { return 0, false, nil }
 func (s *scripted) watch(*HTTPConnection)                         {}
 func (s *scripted) unwatch()                                      {}
+func (s *scripted) late(time.Time) bool                           { return s.hurry }
 func (s *scripted) interrupt()                                    {}
 func (s *scripted) resume()                                       {}
 func (s *scripted) setReadDeadline(time.Time)                     {}
@@ -348,4 +350,33 @@ func FuzzMachine(f *testing.F) {
 			t.Fatalf("not an answer: %q", want)
 		}
 	})
+}
+
+// Answers to requests that came together leave together, unless they took long:
+// then nobody waits for the next one, and if the peer has left there is no next one.
+func TestMachineLateAnswers(t *testing.T) {
+	const n = 50
+	in := bytes.Repeat([]byte("GET /ok HTTP/1.1\r\nHost: h\r\n\r\n"), n)
+	for _, tt := range []struct {
+		name          string
+		hurry         bool
+		broken        error
+		calls, writes int
+	}{
+		{"in time", false, nil, n, 1},
+		{"late", true, nil, n, n},
+		{"late, to a peer that has left", true, io.ErrClosedPipe, 1, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &scripted{in: in, pieces: func() int { return len(in) }, hurry: tt.hurry, broken: tt.broken}
+			calls := 0
+			s.drive(machine(t, &HTTPServer{Handler: HandlerFunc(func(r *HTTPRequest) {
+				calls++
+				corpusHandler(r)
+			})}, s))
+			if calls != tt.calls || s.writes != tt.writes {
+				t.Errorf("%d calls and %d writes, want %d and %d", calls, s.writes, tt.calls, tt.writes)
+			}
+		})
+	}
 }
