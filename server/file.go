@@ -143,7 +143,8 @@ func (r *HTTPRequest) handOver(target, path string, opts FileOptions) error {
 
 // SendContent answers with what content holds, as SendFile does: name gives the
 // type by its extension, modTime (if not zero) the Last-Modified field. content
-// is read before SendContent returns. It replaces the status and what was written
+// is read before SendContent returns. Who asks for more than 32 ranges gets all of
+// it. It replaces the status and what was written
 // before: the answer is 200, 206, 304, 412 or 416.
 func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.ReadSeeker, opts FileOptions) error {
 	if err := r.dropBody(); err != nil {
@@ -172,7 +173,7 @@ func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.Rea
 			return err
 		}
 	}
-	http.ServeContent(r.ResponseWriter(), withoutEmptySuffix(r.StdRequest()), name, modTime, content)
+	http.ServeContent(r.ResponseWriter(), heedRange(r.StdRequest()), name, modTime, content)
 	return nil
 }
 

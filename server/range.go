@@ -8,22 +8,33 @@ import (
 	"strings"
 )
 
-// withoutEmptySuffix is q, without its Range if that asks for the last 0 octets.
-// RFC 9110 §14.1.2 calls that unsatisfiable; http.ServeContent would answer with a
-// range that ends before it begins. A server may ignore any Range.
-func withoutEmptySuffix(q *http.Request) *http.Request {
+// maxRanges is how many ranges of a file a request may ask for. Each has a head of
+// its own in the answer: a few octets of request would become a hundred times that,
+// and a read each.
+const maxRanges = 32
+
+// heedRange is q, without its Range if that is better ignored, as a server may
+// (RFC 9110, section 14.2).
+func heedRange(q *http.Request) *http.Request {
 	ranges, ok := strings.CutPrefix(q.Header.Get("Range"), "bytes=")
-	if !ok {
+	if !ok || strings.Count(ranges, ",") < maxRanges && !hasEmptySuffix(ranges) {
 		return q
 	}
+	whole := *q
+	whole.Header = q.Header.Clone()
+	whole.Header.Del("Range")
+	return &whole
+}
+
+// hasEmptySuffix reports whether the last 0 octets are asked for, which RFC 9110
+// §14.1.2 calls unsatisfiable; http.ServeContent would answer with a range that
+// ends before it begins.
+func hasEmptySuffix(ranges string) bool {
 	for spec := range strings.SplitSeq(ranges, ",") {
 		suffix, ok := strings.CutPrefix(strings.TrimSpace(spec), "-")
 		if n, err := strconv.ParseInt(suffix, 10, 64); ok && err == nil && n == 0 {
-			whole := *q
-			whole.Header = q.Header.Clone()
-			whole.Header.Del("Range")
-			return &whole
+			return true
 		}
 	}
-	return q
+	return false
 }
