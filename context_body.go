@@ -83,7 +83,7 @@ func (c *Context) formOfBody() (*http.Request, error) {
 		case err != nil: // no type, or none to make sense of: no form
 			return
 		case mediaType == "multipart/form-data":
-			const memory = 1 << 20 // the rest of the files goes to temporary ones
+			const memory = 256 << 10 // the rest of the files goes to temporary ones
 			err = b.form.ParseMultipartForm(memory)
 		default:
 			err = b.form.ParseForm()

@@ -14,7 +14,7 @@ import (
 const (
 	// formMemory is how much of a multipart form's files is kept in memory; the
 	// rest goes to temporary files.
-	formMemory = 1 << 20
+	formMemory = 256 << 10
 	// formSize bounds an urlencoded form, which is held in memory whole.
 	formSize = 10 << 20
 )
