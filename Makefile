@@ -13,7 +13,7 @@ BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance check
+.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance hostile hostile-latency check
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +70,12 @@ licenses: ## copy the notices of all dependencies to docs/licenses
 
 conformance: ## the standards, clause by clause, cut anywhere and behind nginx (docs/conformance.md)
 	.ci/run conformance
+
+hostile: ## attacks at full size, on both engines (docs/security.md)
+	.ci/run hostile
+
+hostile-latency: ## what a client notices of 5,000 half-open connections; on an idle machine
+	go test -count=1 -v -run '^TestHostileLatency$$' ./server -hostile=latency
 
 check: ## all that a change must pass (.ci/run)
 	.ci/run
