@@ -38,7 +38,7 @@ func (c *Context) Informational(status int, header http.Header) error {
 // validLink reports whether text is a link-value with a rel parameter.
 func validLink(text string) bool {
 	target, params, ok := strings.Cut(text, ">")
-	if !ok || len(target) < 2 || target[0] != '<' || strings.ContainsFunc(target[1:], notInURI) {
+	if !ok || target == "" || target[0] != '<' || strings.ContainsFunc(target[1:], notInURI) {
 		return false
 	}
 	rel := false

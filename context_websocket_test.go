@@ -535,6 +535,7 @@ func TestWebSocketDrain(t *testing.T) {
 	} {
 		for _, engine := range []server.Engine{server.EngineAuto, server.EngineGoroutine} {
 			t.Run(fmt.Sprint(name, " ", engine), func(t *testing.T) {
+				t.Parallel() // a peer that does not answer takes its time
 				w := newWatched()
 				log := &logBook{}
 				app := pleat.New(pleat.Config{Logger: log.logger(), Server: &server.HTTPServer{Engine: engine}})
