@@ -193,6 +193,7 @@ func TestFullDuplex(t *testing.T) {
 	}, func(t *testing.T, s *site) {
 		for _, first := range []string{"", "early "} { // what is sent with the head, and what is not
 			pr, pw := io.Pipe()
+			defer pw.Close()
 			q, _ := http.NewRequestWithContext(t.Context(), "POST", s.url+"/echo", pr)
 			go func() { _, _ = io.WriteString(pw, first+"line 0\n") }()
 			resp, err := s.client.Do(q)
@@ -312,6 +313,7 @@ func TestFullDuplexPause(t *testing.T) {
 			if got, err := br.ReadString('\n'); got != want || err != nil {
 				t.Errorf("%v %s: got %q, %v", engine, patience, got, err)
 			}
+			_ = pw.Close()
 			cancel()
 			resp.Body.Close()
 		}

@@ -57,7 +57,7 @@ func startBrowser(t *testing.T) *browser {
 	if path == "" {
 		t.Skip("no Chromium here: the Debian package is chromium")
 	}
-	profile, err := os.MkdirTemp("", "chat-browser")
+	profile, err := os.MkdirTemp("", "chat-browser") //nolint:usetesting // the processes of a browser may still write when the test has ended
 	if err != nil {
 		t.Fatal(err)
 	}
