@@ -303,11 +303,11 @@ func (k *CookieKeys) Decode(name, cookieValue string, into any, opts ...CookieOp
 	if cookieValue == "" {
 		return ErrNoCookie
 	}
-	payload, err := r.open(name, cookieValue, newCookieOptions(opts).Encrypt)
+	v, err := r.open(name, cookieValue, newCookieOptions(opts).Encrypt)
 	if err != nil {
 		return err
 	}
-	kind, expiry, data, ok := parseCookiePayload(payload)
+	kind, expiry, data, ok := parseCookiePayload(bytesOf(v.payload))
 	if !ok {
 		return ErrCookieTampered
 	}
@@ -315,38 +315,45 @@ func (k *CookieKeys) Decode(name, cookieValue string, into any, opts ...CookieOp
 	if expiry <= now || expiry > now+int64(maxCookieAge/time.Second)+cookieClockSkew {
 		return ErrCookieExpired
 	}
-	if err := storeCookieData(into, kind, data); err != nil {
+	target := reflect.ValueOf(into).Elem()
+	if kind == cookieKindJSON && v.recall(target) {
+		return nil
+	}
+	if err := storeCookieData(into, kind, bytes.Clone(data)); err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrCookieType, name, err)
+	}
+	if kind == cookieKindJSON {
+		v.remember(target)
 	}
 	return nil
 }
 
-// open verifies a cookie and returns its payload, which is the caller's.
-func (r *cookieRing) open(name, value string, encryptedOnly bool) ([]byte, error) {
+// open verifies a cookie.
+func (r *cookieRing) open(name, value string, encryptedOnly bool) (*verifiedCookie, error) {
 	if len(value) < minCookieValue || len(name)+1+len(value) > maxCookieSize {
 		return nil, ErrCookieTampered
 	}
-	payload, issued, known := r.memo.get(name, value, encryptedOnly)
-	if !known {
+	v := r.memo.get(name, value, encryptedOnly)
+	if v == nil {
 		if !isCanonicalBase64(value) {
 			return nil, ErrCookieTampered
 		}
-		var sealed bool
-		var err error
-		if payload, sealed, err = r.verify(name, value, encryptedOnly); err != nil {
+		payload, sealed, err := r.verify(name, value, encryptedOnly)
+		if err != nil {
 			return nil, err
 		}
-		var ok bool
-		if issued, ok = cookieIssued(value); !ok {
+		issued, ok := cookieIssued(value)
+		if !ok {
 			return nil, ErrCookieExpired
 		}
-		r.memo.put(name, value, payload, issued, sealed)
+		v = &verifiedCookie{name: name, value: value, payload: string(payload), issued: issued, sealed: sealed}
+		r.memo.put(v)
 	}
 	// securecookie takes any time in the future.
-	if issued > r.now().Unix()+cookieClockSkew {
+	if v.issued > r.now().Unix()+cookieClockSkew {
 		return nil, ErrCookieExpired
 	}
-	return payload, nil
+	return v, nil
 }
 
 // verify finds the codec that made a cookie.

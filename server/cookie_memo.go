@@ -5,6 +5,7 @@ package server
 import (
 	"crypto/subtle"
 	"hash/maphash"
+	"reflect"
 	"strings"
 	"sync/atomic"
 )
@@ -26,12 +27,14 @@ type cookieMemo struct {
 	slots [memoSlots]atomic.Pointer[verifiedCookie]
 }
 
-// verifiedCookie never changes.
+// verifiedCookie is a cookie whose MAC is right. It never changes, but for what is
+// remembered of decoding it.
 type verifiedCookie struct {
 	name, value string
 	payload     string
 	issued      int64 // Unix seconds
 	sealed      bool  // it was encrypted
+	decoded     atomic.Pointer[reflect.Value]
 }
 
 func newCookieMemo() *cookieMemo { return &cookieMemo{seed: maphash.MakeSeed()} }
@@ -40,29 +43,26 @@ func (m *cookieMemo) slot(value string) *atomic.Pointer[verifiedCookie] {
 	return &m.slots[maphash.String(m.seed, value)%memoSlots]
 }
 
-// get is the payload of a cookie that was verified before; the slice is the
-// caller's.
-func (m *cookieMemo) get(name, value string, encryptedOnly bool) (payload []byte, issued int64, ok bool) {
+// get is a cookie that was verified before; nil when it was not, or is forgotten.
+func (m *cookieMemo) get(name, value string, encryptedOnly bool) *verifiedCookie {
 	v := m.slot(value).Load()
 	if v == nil || v.name != name || encryptedOnly && !v.sealed {
-		return nil, 0, false
+		return nil
 	}
 	// In constant time: how far a guess agrees with somebody's MAC is nobody's to
 	// measure.
 	if subtle.ConstantTimeCompare(bytesOf(v.value), bytesOf(value)) != 1 {
-		return nil, 0, false
+		return nil
 	}
-	return []byte(v.payload), v.issued, true
+	return v
 }
 
-// put remembers a verified cookie. Copies are kept: the value is part of a
-// request's text, which should not stay for its sake.
-func (m *cookieMemo) put(name, value string, payload []byte, issued int64, sealed bool) {
-	if len(value) > memoValue {
+// put remembers a verified cookie. Copies are kept: name and value are part of a
+// request's text, which should not stay for their sake.
+func (m *cookieMemo) put(v *verifiedCookie) {
+	if len(v.value) > memoValue {
 		return
 	}
-	m.slot(value).Store(&verifiedCookie{
-		name: strings.Clone(name), value: strings.Clone(value), payload: string(payload),
-		issued: issued, sealed: sealed,
-	})
+	v.name, v.value = strings.Clone(v.name), strings.Clone(v.value)
+	m.slot(v.value).Store(v)
 }

@@ -109,12 +109,12 @@ func TestCookieMemoGivesCopies(t *testing.T) {
 func TestCookieMemoIsBounded(t *testing.T) {
 	m := newCookieMemo()
 	long := strings.Repeat("x", memoValue+1)
-	m.put("a", long, []byte("p"), 0, false)
-	if _, _, ok := m.get("a", long, false); ok {
+	m.put(&verifiedCookie{name: "a", value: long, payload: "p"})
+	if m.get("a", long, false) != nil {
 		t.Error("a long cookie was remembered")
 	}
-	m.put("a", long[1:], []byte("p"), 7, false)
-	if p, issued, ok := m.get("a", long[1:], false); !ok || string(p) != "p" || issued != 7 {
-		t.Errorf("got %q, %d, %v", p, issued, ok)
+	m.put(&verifiedCookie{name: "a", value: long[1:], payload: "p", issued: 7})
+	if v := m.get("a", long[1:], false); v == nil || v.payload != "p" || v.issued != 7 {
+		t.Errorf("got %+v", v)
 	}
 }

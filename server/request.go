@@ -58,10 +58,11 @@ type HTTPRequest struct {
 type requestExtra struct {
 	mu      sync.Mutex
 	ctx     contextState
-	origin  *Origin
+	origin  Origin // the zero value says what an unset one would
 	keys    *CookieKeys
 	query   url.Values
-	form    formState
+	form    *formState // nil until it was read
+	ended   bool       // the request is done, its form is not to be kept
 	trailer Header
 	finish  []func()
 	std     stdState
@@ -162,7 +163,7 @@ func (r *HTTPRequest) Header() Header { return newHeader(r.head.fields.of(r.text
 // target in absolute-form, otherwise from the Host field, unless a trusted proxy
 // said better. It has been checked for syntax, not for being a host of yours.
 func (r *HTTPRequest) Host() string {
-	if o := r.originSet(); o != nil && o.Host != "" {
+	if o := r.Origin(); o.Host != "" {
 		return o.Host
 	}
 	return r.head.host.of(r.text)
@@ -186,7 +187,7 @@ func (r *HTTPRequest) Hostname() string {
 // Scheme is "https" or "http": what the connection is, unless a trusted proxy
 // said better.
 func (r *HTTPRequest) Scheme() string {
-	if o := r.originSet(); o != nil && o.Scheme != "" {
+	if o := r.Origin(); o.Scheme != "" {
 		return o.Scheme
 	}
 	if r.TLS() != nil {
@@ -216,10 +217,12 @@ func (r *HTTPRequest) FullURL() string {
 	return u
 }
 
-func (r *HTTPRequest) originSet() *Origin {
+// Origin is what a forwarding policy found out about the client: the zero Origin
+// when none was asked.
+func (r *HTTPRequest) Origin() Origin {
 	e := r.extra.Load()
 	if e == nil {
-		return nil
+		return Origin{}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -233,23 +236,14 @@ func (r *HTTPRequest) originSet() *Origin {
 func (r *HTTPRequest) SetOrigin(o Origin) {
 	e := r.extras()
 	e.mu.Lock()
-	e.origin = &o
+	e.origin = o
 	e.mu.Unlock()
-}
-
-// Origin is what a forwarding policy found out about the client: the zero Origin
-// when none was asked.
-func (r *HTTPRequest) Origin() Origin {
-	if o := r.originSet(); o != nil {
-		return *o
-	}
-	return Origin{}
 }
 
 // RemoteIP is the address of the client: the peer's, unless a trusted proxy
 // named another. It is invalid for Unix sockets.
 func (r *HTTPRequest) RemoteIP() netip.Addr {
-	if o := r.originSet(); o != nil && o.IP.IsValid() {
+	if o := r.Origin(); o.IP.IsValid() {
 		return o.IP
 	}
 	return r.PeerIP()

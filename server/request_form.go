@@ -26,11 +26,9 @@ var ErrForm error = &bodyError{http.StatusBadRequest, "server: malformed form", 
 // formState is guarded by requestExtra.mu, except for parsing, which mu is not
 // held for.
 type formState struct {
-	parsed bool
 	values url.Values
 	multi  *multipart.Form
 	err    error
-	ended  bool // the request is done
 }
 
 // Form is the form in the body: application/x-www-form-urlencoded or the value
@@ -72,22 +70,21 @@ func (r *HTTPRequest) File(name string) (*multipart.FileHeader, error) {
 func (r *HTTPRequest) parseForm() formState {
 	e := r.extras()
 	e.mu.Lock()
-	f := e.form
+	kept := e.form
 	e.mu.Unlock()
-	if f.parsed {
-		return f
+	if kept != nil {
+		return *kept
 	}
-	f = r.readForm()
-	f.parsed = true
+	f := r.readForm()
 	e.mu.Lock()
-	ended := e.form.ended
+	ended := e.ended
 	if !ended {
-		e.form = f
+		e.form = &f
 	}
 	e.mu.Unlock()
 	if ended { // the request was done while its form was read
 		r.removeFiles(f.multi)
-		return formState{parsed: true, err: ErrRequestDone}
+		return formState{err: ErrRequestDone}
 	}
 	return f
 }
@@ -149,10 +146,12 @@ func (r *HTTPRequest) cleanUpForm() {
 		return
 	}
 	e.mu.Lock()
-	multi := e.form.multi
-	e.form.ended = true
+	kept := e.form
+	e.ended = true
 	e.mu.Unlock()
-	r.removeFiles(multi)
+	if kept != nil {
+		r.removeFiles(kept.multi)
+	}
 }
 
 func (r *HTTPRequest) removeFiles(multi *multipart.Form) {
