@@ -101,7 +101,8 @@ func newFront(t *testing.T) *front {
 		}
 	}
 	f := &front{token: rand.Text()}
-	if f.dir, err = os.MkdirTemp("", "front"); err != nil { // the names of sockets have to be short
+	//nolint:usetesting // nginx is another user here, and gets into no folder of ours
+	if f.dir, err = os.MkdirTemp("", "front"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(f.dir) })
@@ -277,19 +278,18 @@ func TestNginx(t *testing.T) {
 					f.victim(t, way, "POST")
 					_ = conn.(*net.UnixConn).CloseWrite()
 					got := answers(t, conn)
-					f.victim(t, way, "GET")
 					f.victim(t, way, "POST")
 					odd, seen := f.findings()
 					for _, o := range odd {
 						t.Errorf("a request that nginx did not mean: %s (nginx answered %v)", o, got)
 					}
-					if len(seen) < 4 {
+					if len(seen) < 3 {
 						t.Errorf("the victims' requests did not all come: %q", seen)
 					}
-					if len(seen) == 4 {
+					if len(seen) == 3 {
 						refused++
 					}
-					if pair.passes && len(seen) == 4 {
+					if pair.passes && len(seen) == 3 {
 						t.Errorf("nothing of it came through, nginx answered %v", got)
 					}
 				})

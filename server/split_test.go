@@ -146,7 +146,7 @@ func places(n int, rnd *rand.Rand) (all [][]int) {
 		short = 60
 	)
 	if !*exhaustive {
-		for range min(n-1, 12) {
+		for range min(n-1, 8) {
 			all = append(all, []int{1 + rnd.IntN(n-1)})
 		}
 		return all
