@@ -46,9 +46,9 @@ type Config struct {
 	CookieSecrets [][]byte
 
 	// Server configures the HTTP server that Run and Serve use: limits, timeouts,
-	// TLS, trusted proxies. With a TLSConfig they serve TLS. Its Handler,
-	// CookieSecrets and ErrorLog are set by the app where they are not. nil means
-	// all defaults.
+	// TLS, trusted proxies. With Certificates or a TLSConfig they serve TLS. Its
+	// Handler, CookieSecrets and ErrorLog are set by the app where they are not. nil
+	// means all defaults.
 	Server *server.HTTPServer
 	// Client makes the outbound calls of Context.Client; nil means all defaults.
 	Client *client.HTTPClient

@@ -26,7 +26,7 @@ func (a *App) listen(addrs []string) ([]net.Listener, error) {
 	if len(addrs) == 0 {
 		addrs = []string{""}
 	}
-	if a.server.TLSConfig != nil {
+	if a.servesTLS() {
 		return a.server.ListenConfig.ListenAllTLS(addrs...)
 	}
 	return a.server.ListenConfig.ListenAll(addrs...)

@@ -17,17 +17,20 @@ import (
 
 // Serve answers requests on connections that l accepts until Shutdown, whereupon
 // it returns server.ErrServerClosed while Shutdown still waits for requests. It
-// serves TLS if the configured server has a TLSConfig.
+// serves TLS if the configured server has Certificates or a TLSConfig.
 func (a *App) Serve(l net.Listener) error {
 	if err := a.Start(); err != nil {
 		_ = l.Close()
 		return err
 	}
-	if a.server.TLSConfig != nil {
+	if a.servesTLS() {
 		return a.server.ServeTLS(l, "", "")
 	}
 	return a.server.Serve(l)
 }
+
+// servesTLS reports whether the configured server was given anything for TLS.
+func (a *App) servesTLS() bool { return a.server.TLSConfig != nil || a.server.Certificates != nil }
 
 // Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown does.
 func (a *App) Shutdown(ctx context.Context) error {

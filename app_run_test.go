@@ -242,15 +242,17 @@ func TestServeTLS(t *testing.T) {
 		t.Errorf("answer = %d %q", a.StatusCode, a.body)
 	}
 
-	without := pleat.New(pleat.Config{Server: &server.HTTPServer{TLSConfig: &tls.Config{}}})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := without.Serve(l); err == nil || errors.Is(err, server.ErrServerClosed) {
-		t.Errorf("without a certificate: %v", err)
-	}
-	if _, err := l.Accept(); err == nil {
-		t.Error("the listener is left open")
+	for _, s := range []*server.HTTPServer{{TLSConfig: &tls.Config{}}, {Certificates: &server.Certificates{}}} {
+		without := pleat.New(pleat.Config{Server: s})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := without.Serve(l); err == nil || errors.Is(err, server.ErrServerClosed) {
+			t.Errorf("without a certificate: %v", err)
+		}
+		if _, err := l.Accept(); err == nil {
+			t.Error("the listener is left open")
+		}
 	}
 }

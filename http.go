@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pleat-go/pleat/server"
 )
 
 // WrapHTTP makes a handler of one written for net/http. Its request's context is
@@ -80,14 +82,9 @@ func belowPrefix(u *url.URL, escaped string) *url.URL {
 // proxies are those of the configured server. An app that is mounted in another
 // has the request's id and the client's address from that.
 func (a *App) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r, gate, finish := fromHTTP(w, q)
+	r, finish := server.FromHTTP(w, q)
 	returned := false
-	defer func() {
-		if !returned { // what is left of an answer that was given up must not look whole
-			gate.shut.Store(true)
-		}
-		finish()
-	}()
+	defer func() { finish(returned) }() // what is left of an answer that was given up must not look whole
 	limit := int64(defaultBodyLimit)
 	if s := a.config.Server; s != nil && s.MaxRequest != 0 {
 		limit = s.MaxRequest

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/pleat-go/pleat/server"
 )
 
 // WrapMiddleware makes a middleware of one written for net/http. What it does to
@@ -91,7 +93,7 @@ func (p *pass) run(next Handler, w http.ResponseWriter, q *http.Request) error {
 func (p *pass) divert(next Handler, w http.ResponseWriter, q *http.Request) (err error) {
 	c := p.c
 	d := c.derive(nil)
-	req, gate, finish := fromHTTP(w, q)
+	req, finish := server.FromHTTP(w, q)
 	if keys := c.req.CookieKeys(); keys != nil {
 		req.SetCookieKeys(keys)
 	}
@@ -105,15 +107,13 @@ func (p *pass) divert(next Handler, w http.ResponseWriter, q *http.Request) (err
 		if o := req.Origin(); o != c.req.Origin() {
 			c.req.SetOrigin(o) // what was found out about the client holds outside, too
 		}
-		switch {
-		case !returned:
-			gate.shut.Store(true)
-		case err != nil && req.ResetResponse() == nil:
-			_ = req.SetStatus(StatusOf(err))
-		case err != nil:
-			gate.shut.Store(true)
+		whole := returned
+		if returned && err != nil {
+			if whole = req.ResetResponse() == nil; whole {
+				_ = req.SetStatus(StatusOf(err))
+			}
 		}
-		finish()
+		finish(whole)
 	}()
 	err = next(d)
 	returned = true

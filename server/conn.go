@@ -120,6 +120,7 @@ const (
 	actClose                  // close after the peer had a chance to read
 	actAbort                  // close at once
 	actHijacked               // forget the connection
+	actHTTP2                  // give the connection, and what was received, to net/http
 )
 
 func (c *HTTPConnection) init(on *serving, t transport, state *tls.ConnectionState) {
@@ -143,6 +144,9 @@ func (c *HTTPConnection) run() action {
 	for {
 		n, perr := c.parser.parse(c.buf[c.r:c.w], &c.set.head)
 		if perr != nil {
+			if c.beginsHTTP2() {
+				return actHTTP2
+			}
 			c.reject(perr)
 			if c.flushOut() != nil {
 				return actAbort
@@ -380,8 +384,7 @@ func (c *HTTPConnection) hijack(*exchange) (net.Conn, *bufio.ReadWriter, error) 
 		return nil, nil, err
 	}
 	c.body.err = ErrHijacked
-	ahead := append([]byte(nil), c.buf[c.r:c.w]...)
-	c.r, c.w = 0, 0
+	ahead := c.takeAhead()
 	// Octets that were read ahead have to show up as buffered: that is where
 	// protocol libraries look for them.
 	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(ahead), conn), max(4096, len(ahead)))

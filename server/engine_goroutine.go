@@ -3,10 +3,8 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -86,11 +84,17 @@ type goroutineConn struct {
 
 	interrupted atomic.Bool
 	watchDone   chan struct{}
+
+	http2 atomic.Pointer[http2Conn] // what net/http has of the connection, nil for HTTP/1
 }
 
 func (g *goroutineConn) serve(on *serving) {
 	srv := g.engine.srv
-	defer srv.tracker.forget(g)
+	defer func() {
+		if g.http2.Load() == nil {
+			srv.tracker.forget(g)
+		}
+	}()
 	if on.proxy != nil && !g.proxyHeader(on) {
 		_ = g.raw.Close()
 		return
@@ -108,7 +112,7 @@ func (g *goroutineConn) serve(on *serving) {
 	srv.tracker.ready(g, c)
 	ended := false
 	defer func() {
-		if c.State() == http.StateHijacked {
+		if c.State() == http.StateHijacked || g.http2.Load() != nil {
 			return
 		}
 		if !ended { // a handler called runtime.Goexit
@@ -117,9 +121,20 @@ func (g *goroutineConn) serve(on *serving) {
 		c.setState(http.StateClosed)
 	}()
 	c.setState(http.StateNew)
-	g.loop(c)
+	if state != nil && state.NegotiatedProtocol == protocolHTTP2 {
+		g.serveHTTP2(c, g.conn)
+	} else {
+		g.loop(c)
+	}
 	c.drop()
 	ended = true
+}
+
+// serveHTTP2 gives the connection to net/http.
+func (g *goroutineConn) serveHTTP2(c *HTTPConnection, conn net.Conn) {
+	h := c.set.http2.take(g, c)
+	_ = conn.SetDeadline(time.Time{})
+	c.set.http2.serve(h, conn)
 }
 
 // proxyHeader receives the PROXY header; false when the connection is refused.
@@ -142,45 +157,6 @@ func (g *goroutineConn) proxyHeader(on *serving) bool {
 	return false
 }
 
-// handshake wraps the connection in TLS where the server has TLS.
-func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bool) {
-	set := g.engine.srv.set
-	t, ok := g.conn.(*tls.Conn)
-	if !ok {
-		return nil, true
-	}
-	if set.headerTimeout > 0 {
-		_ = t.SetDeadline(time.Now().Add(set.headerTimeout))
-	}
-	if err := t.HandshakeContext(ctx); err != nil {
-		var notTLS tls.RecordHeaderError
-		if errors.As(err, &notTLS) && notTLS.Conn != nil && looksLikeHTTP(notTLS.RecordHeader) {
-			_, _ = io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
-				"This is an HTTPS port: the request came without TLS.\n")
-			drain(g.raw)
-		}
-		if hook := g.engine.srv.TLSError; hook != nil {
-			hook(g.raw, err)
-		} else {
-			set.log.Debug().Err(err).Stringer("remote", g.raw.RemoteAddr()).Msg("server: TLS handshake failed")
-		}
-		return nil, false
-	}
-	_ = t.SetDeadline(time.Time{})
-	state := t.ConnectionState()
-	return &state, true
-}
-
-// looksLikeHTTP reports whether the first octets of a failed TLS handshake are
-// those of a plain HTTP request.
-func looksLikeHTTP(first [5]byte) bool {
-	switch string(first[:]) {
-	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET", "CONNE", "TRACE":
-		return true
-	}
-	return false
-}
-
 // loop reads, runs the machine, and ends the connection as it asks.
 func (g *goroutineConn) loop(c *HTTPConnection) {
 	set := g.engine.srv.set
@@ -198,6 +174,9 @@ func (g *goroutineConn) loop(c *HTTPConnection) {
 		}
 		switch {
 		case act == actHijacked:
+			return
+		case act == actHTTP2:
+			g.serveHTTP2(c, &replayConn{Conn: g.named(), ahead: c.takeAhead()})
 			return
 		case act == actClose:
 			g.closeGently(c)
@@ -245,8 +224,12 @@ func (g *goroutineConn) readHead(c *HTTPConnection, headBy time.Time) (int, erro
 }
 
 // nudge makes a connection that waits for a request notice that the server
-// drains.
-func (g *goroutineConn) nudge() { _ = g.conn.SetReadDeadline(time.Now().Add(drainGrace)) }
+// drains. net/http tells those it has by itself.
+func (g *goroutineConn) nudge() {
+	if g.http2.Load() == nil {
+		_ = g.conn.SetReadDeadline(time.Now().Add(drainGrace))
+	}
+}
 
 // passed reports whether a deadline is over.
 func passed(by time.Time) bool { return !by.IsZero() && !time.Now().Before(by) }

@@ -119,8 +119,8 @@ func (r *HTTPRequest) SendFile(path string, opts FileOptions) error {
 	if info, err = f.Stat(); err != nil {
 		return newFileError(err)
 	}
-	if r.c != nil {
-		if target, ok := r.c.srv.Sendfile.target(path); ok {
+	if c := r.connection(); c != nil {
+		if target, ok := c.srv.Sendfile.target(path); ok {
 			return r.handOver(target, path, opts)
 		}
 	}
@@ -138,7 +138,7 @@ func (r *HTTPRequest) handOver(target, path string, opts FileOptions) error {
 	if err := r.describeFile(opts); err != nil {
 		return err
 	}
-	return r.SetHeader(r.c.srv.Sendfile.Header, target)
+	return r.SetHeader(r.connection().srv.Sendfile.Header, target)
 }
 
 // SendContent answers with what content holds, as SendFile does: name gives the

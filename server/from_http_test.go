@@ -25,7 +25,7 @@ import (
 func behind(h func(*server.HTTPRequest)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r, finish := server.FromHTTP(w, q)
-		defer finish()
+		defer finish(true)
 		h(r)
 	})
 }
@@ -78,10 +78,15 @@ func places(t *testing.T, h func(*server.HTTPRequest)) map[string]func(q *http.R
 	two.Client().Transport.(*http.Transport).DisableCompression = true
 	one.Client().Transport.(*http.Transport).DisableCompression = true
 
+	secure, secureURL := startHTTP2(t, &server.HTTPServer{Handler: server.HandlerFunc(h)})
+	clear, clearURL := startCleartext(t, &server.HTTPServer{Handler: server.HandlerFunc(h)})
+
 	return map[string]func(q *http.Request) exchanged{
-		"native": native,
-		"HTTP/1": do(one.Client(), one.URL),
-		"HTTP/2": do(two.Client(), two.URL),
+		"native":                    native,
+		"native HTTP/2":             do(secure, secureURL),
+		"native HTTP/2 without TLS": do(clear, clearURL),
+		"HTTP/1":                    do(one.Client(), one.URL),
+		"HTTP/2":                    do(two.Client(), two.URL),
 		"recorder": func(q *http.Request) exchanged {
 			rec := httptest.NewRecorder()
 			behind(h).ServeHTTP(rec, q)
@@ -247,7 +252,7 @@ func TestFromHTTPRequest(t *testing.T) {
 		q := httptest.NewRequest("GET", "https://Example.com:8443/p?q=1", nil)
 		q.RemoteAddr = "[::ffff:192.0.2.1%eth0]:1234"
 		r, finish := server.FromHTTP(httptest.NewRecorder(), q)
-		defer finish()
+		defer finish(true)
 		if r.Host() != "Example.com:8443" || r.Hostname() != "example.com" || r.Scheme() != "https" || !r.IsSecure() ||
 			r.FullURL() != "https://Example.com:8443/p?q=1" || r.Path() != "/p" || r.RawQuery() != "q=1" {
 			t.Errorf("%q %q %q %q %q", r.Host(), r.Hostname(), r.Scheme(), r.FullURL(), r.Path())
@@ -278,7 +283,7 @@ func TestFromHTTPRequest(t *testing.T) {
 			if _, err := r.Body(); err != nil {
 				t.Errorf("Body() = %v", err)
 			}
-			finish()
+			finish(true)
 		}
 	})
 	t.Run("stripped prefix", func(t *testing.T) {
@@ -292,7 +297,7 @@ func TestFromHTTPRequest(t *testing.T) {
 	t.Run("context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.WithValue(context.Background(), contextKey{}, "v"))
 		r, finish := server.FromHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil))
-		defer finish()
+		defer finish(true)
 		if r.Context().Value(contextKey{}) != "v" || r.Context().Err() != nil {
 			t.Error("not the context of net/http")
 		}
@@ -307,7 +312,7 @@ func TestFromHTTPDone(t *testing.T) {
 	calls := 0
 	r.OnFinish(func() {
 		calls++
-		finish()
+		finish(true)
 		if n, err := r.WriteString("late"); n != 0 || !errors.Is(err, server.ErrRequestDone) {
 			t.Errorf("Write in OnFinish = %d, %v", n, err)
 		}
@@ -317,8 +322,8 @@ func TestFromHTTPDone(t *testing.T) {
 	})
 	ok(r)
 	w := r.ResponseWriter()
-	finish()
-	finish()
+	finish(true)
+	finish(true)
 	if calls != 1 || rec.Body.String() != "ok" {
 		t.Errorf("OnFinish ran %d times, body %q", calls, rec.Body)
 	}
@@ -344,7 +349,7 @@ func TestFromHTTPFinishDoesNotWait(t *testing.T) {
 		reading <- err
 	}()
 	_, _ = there.Write([]byte("x"))
-	finish()
+	finish(true)
 	_ = there.Close()
 	if err := <-reading; !errors.Is(err, server.ErrRequestDone) {
 		t.Errorf("Body() = %v", err)
@@ -373,7 +378,7 @@ func TestFromHTTPHijack(t *testing.T) {
 	c.wantClosed("the handler closed")
 
 	r, finish := server.FromHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-	defer finish()
+	defer finish(true)
 	if _, _, err := r.Hijack(); !errors.Is(err, server.ErrNotHijackable) {
 		t.Errorf("Hijack of a recorder: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,9 +19,11 @@ import (
 
 // httpPeer is net/http standing behind an exchange.
 type httpPeer struct {
-	writer  http.ResponseWriter
-	request *http.Request
-	peerIP  netip.Addr
+	writer    http.ResponseWriter
+	request   *http.Request
+	peerIP    netip.Addr
+	inherited []string    // fields of the answer that were there before, see inherit
+	stream    *peerStream // set where an HTTPServer has the connection
 
 	bodyMu   sync.Mutex
 	limit    int64 // octets of content that may be asked for, negative = none; guarded by bodyMu
@@ -28,12 +31,19 @@ type httpPeer struct {
 }
 
 // FromHTTP makes a request out of what a net/http handler is given, so that the
-// same [Handler] runs behind net/http, under HTTP/2, in httptest or behind any
-// adapter. Call finish when the handler has returned: it completes the answer,
-// and with it the request is done. The request's body has no limit until
-// SetBodyLimit gives it one; wrap the handler in http.MaxBytesHandler or use an
-// App, which sets its own.
-func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish func()) {
+// same [Handler] runs behind net/http, in httptest or behind any adapter. Fields
+// of the answer that others have set in w are set in the request's answer, too,
+// where they can be changed, added to and removed.
+//
+// Call finish when the handler has returned, and with that the request is done.
+// finish(true) completes the answer. finish(false) gives it up: nothing more of it
+// is sent. As net/http would complete what has been sent already, whoever calls it
+// has then to end the connection by a panic with http.ErrAbortHandler. Calling
+// finish again does nothing.
+//
+// The request's body has no limit until SetBodyLimit gives it one; wrap the
+// handler in http.MaxBytesHandler or use an App, which sets its own.
+func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish func(whole bool)) {
 	r = allocRequest()
 	r.start = time.Now()
 	p := &httpPeer{writer: w, request: q, limit: -1}
@@ -42,32 +52,53 @@ func FromHTTP(w http.ResponseWriter, q *http.Request) (r *HTTPRequest, finish fu
 	}
 	r.fillFromHTTP(q)
 	r.extras().http = p
-	x := newExchange(r, p)
-	return r, func() {
-		x.mu.Lock()
-		if x.req.Load() != r { // called twice
-			x.mu.Unlock()
-			return
+	p.inherit(newExchange(r, p))
+	return r, func(whole bool) { _ = r.finishHTTP(whole) }
+}
+
+// inherit takes over the fields that a middleware of net/http has set for the
+// answer. What belongs to one answer with its body is left out: it is in force
+// unless the request's answer says otherwise.
+func (p *httpPeer) inherit(x *exchange) {
+	for name, values := range p.writer.Header() {
+		if kindOf(name) != fieldOther && kindOf(name) != fieldServer || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix) {
+			continue
 		}
-		if x.finished { // called by an OnFinish
-			x.mu.Unlock()
-			return
+		for i, value := range values {
+			if validFieldName(name) && validFieldValue(value) { // net/http leaves out what is not
+				_ = x.putField(name, value, i > 0)
+			}
 		}
-		if x.hijacked {
-			x.finished = true
-		} else {
-			_ = x.finish() // net/http ends the connection itself where a write failed
-		}
-		x.mu.Unlock()
-		r.runFinishers()
-		x.mu.Lock()
-		r.done.Store(true)
-		if x.release() {
-			exchangePool.Put(x)
-		}
-		r.endContext(ErrRequestDone)
-		r.cleanUpForm()
+		p.inherited = append(p.inherited, name)
 	}
+}
+
+// finishHTTP ends a request that came through net/http. The error is that of
+// completing the answer.
+func (r *HTTPRequest) finishHTTP(whole bool) (err error) {
+	x, p := r.x, r.viaHTTP()
+	x.mu.Lock()
+	if x.req.Load() != r || x.finished { // called twice, or by an OnFinish
+		x.mu.Unlock()
+		return nil
+	}
+	if x.hijacked || !whole {
+		x.finished = true
+	} else {
+		err = x.finish()
+	}
+	sent := x.sent
+	x.mu.Unlock()
+	r.runFinishers()
+	x.mu.Lock()
+	r.done.Store(true)
+	if x.release() {
+		exchangePool.Put(x)
+	}
+	r.endContext(ErrRequestDone)
+	p.stream.end(whole && sent > 0)
+	r.cleanUpForm()
+	return err
 }
 
 // fillFromHTTP writes the head of q the way it is kept for requests that were
@@ -171,7 +202,7 @@ func (p *httpPeer) readBody(r *HTTPRequest, b []byte) (int, error) {
 	case p.limit >= 0 && max(p.request.ContentLength, p.received) > p.limit:
 		return 0, ErrBodyTooLarge
 	}
-	n, err := p.request.Body.Read(b)
+	n, err := p.stream.read(p.request.Body, b)
 	if r.done.Load() {
 		return 0, ErrRequestDone
 	}
@@ -195,9 +226,14 @@ func (p *httpPeer) commit(x *exchange, body []byte, final bool) error {
 	}
 	x.status = status
 	head := p.writer.Header()
-	for name, values := range x.fieldsAsMap() {
-		head[name] = values
+	fields := x.fieldsAsMap()
+	for _, name := range p.inherited {
+		if _, kept := fields[http.CanonicalHeaderKey(name)]; !kept {
+			delete(head, name)
+		}
 	}
+	maps.Copy(head, fields)
+	p.stream.complete(x, head)
 	isHead := p.request.Method == http.MethodHead
 	x.bodyless = isHead || status == http.StatusNoContent || status == http.StatusNotModified
 	switch {
@@ -209,6 +245,9 @@ func (p *httpPeer) commit(x *exchange, body []byte, final bool) error {
 		head.Set("Content-Length", "0")
 	case final && !x.bodyless && (x.declared >= 0 || len(x.trailer) == 0):
 		head.Set("Content-Length", strconv.Itoa(len(body)))
+		if x.declared >= 0 { // whatever was promised, this is what there is
+			x.declared = int64(len(body))
+		}
 	case final && isHead && len(body) > 0 && x.declared < 0:
 		head.Set("Content-Length", strconv.Itoa(len(body)))
 	}
@@ -234,13 +273,18 @@ func (p *httpPeer) writeBody(_ *exchange, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	_, err := p.writer.Write(b)
-	return err
+	return p.stream.write(len(b), func() error {
+		_, err := p.writer.Write(b)
+		return err
+	})
 }
 
 func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, error) {
 	to, ok := p.writer.(io.ReaderFrom)
 	if !ok {
+		return 0, false, nil
+	}
+	if p.stream != nil {
 		return 0, false, nil
 	}
 	sent, err := to.ReadFrom(io.LimitReader(f, n))
@@ -251,7 +295,7 @@ func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, erro
 }
 
 func (p *httpPeer) flush(*exchange) error {
-	err := http.NewResponseController(p.writer).Flush()
+	err := p.stream.write(0, http.NewResponseController(p.writer).Flush)
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
@@ -263,15 +307,12 @@ func (p *httpPeer) end(x *exchange) error {
 		p.writer.Header().Add(http.TrailerPrefix+name, value)
 	}
 	if x.declared >= 0 && x.sent < x.declared && !x.bodyless {
-		return io.ErrShortWrite // net/http notices by itself and ends the connection
+		return io.ErrShortWrite // over HTTP/1 net/http notices by itself and ends the connection
 	}
 	return nil
 }
 
 func (p *httpPeer) informational(status int, fields []byte) error {
-	if !p.request.ProtoAtLeast(1, 1) {
-		return nil
-	}
 	head := p.writer.Header()
 	saved := head.Clone()
 	clear(head)
@@ -280,9 +321,12 @@ func (p *httpPeer) informational(status int, fields []byte) error {
 	}
 	p.writer.WriteHeader(status)
 	clear(head)
-	for name, values := range saved {
-		head[name] = values
+	if p.stream != nil && p.request.ContentLength != 0 {
+		// After any other informational answer net/http forgets to ask the client for
+		// its body where it waits for that.
+		p.writer.WriteHeader(http.StatusContinue)
 	}
+	maps.Copy(head, saved)
 	return nil
 }
 
@@ -294,8 +338,11 @@ func (p *httpPeer) hijack(*exchange) (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
+// deadline is called with the exchange locked: without it, net/http might already
+// serve another request by the same writer.
 func (p *httpPeer) deadline(t time.Time, write bool) error {
 	rc := http.NewResponseController(p.writer)
+	p.stream.setOwn(t, write)
 	if write {
 		return rc.SetWriteDeadline(t)
 	}

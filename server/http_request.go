@@ -18,16 +18,20 @@ type stdState struct{ request *http.Request }
 func (r *HTTPRequest) StdRequest() *http.Request {
 	e := r.extras()
 	e.mu.Lock()
-	if e.http != nil {
-		defer e.mu.Unlock()
-		return e.http.request
-	}
-	made := e.std.request
+	p, made := e.http, e.std.request
 	e.mu.Unlock()
-	if made != nil {
+	switch {
+	case p != nil && p.stream == nil:
+		return p.request
+	case made != nil:
 		return made
 	}
-	q := r.newStdRequest()
+	var q *http.Request
+	if p != nil {
+		q = p.stream.stdRequest(r, p.request)
+	} else {
+		q = r.newStdRequest()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.std.request == nil {

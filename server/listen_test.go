@@ -182,7 +182,7 @@ func startTLS(t testing.TB, s *server.HTTPServer, certFile, keyFile string) stri
 
 func dialTLS(t testing.TB, addr string, pool *x509.CertPool) *conversation {
 	t.Helper()
-	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, ServerName: "localhost", NextProtos: []string{"h2", "http/1.1"}})
+	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

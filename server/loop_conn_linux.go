@@ -167,6 +167,9 @@ func (k *loopConn) obey(act action) bool {
 	case actHijacked:
 		k.machine.drop()
 		return false
+	case actHTTP2:
+		k.serveHTTP2()
+		return false
 	}
 	return true
 }
@@ -300,9 +303,12 @@ func (k *loopConn) release() {
 
 // leave takes a connection that is closed or hijacked off the books.
 func (k *loopConn) leave() {
-	e := k.loop.engine
+	k.leaveLoop()
+	k.loop.engine.srv.tracker.leave(k.addr.Addr())
+}
+
+func (k *loopConn) leaveLoop() {
 	k.loop.wheel.remove(k)
 	k.loop.count.Add(-1)
-	e.count.Add(-1)
-	e.srv.tracker.leave(k.addr.Addr())
+	k.loop.engine.count.Add(-1)
 }

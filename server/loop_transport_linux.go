@@ -301,6 +301,17 @@ func (k *loopConn) late(since time.Time) bool {
 // hijack hands out a connection of package net with a descriptor of its own.
 // Without one to be had the connection stays what it is.
 func (k *loopConn) hijack() (net.Conn, error) {
+	conn, err := k.netConn()
+	if err != nil {
+		return nil, err
+	}
+	k.release()
+	k.leave()
+	return conn, nil
+}
+
+// netConn takes the connection out of epoll and makes it one of package net.
+func (k *loopConn) netConn() (net.Conn, error) {
 	fd, err := unix.FcntlInt(uintptr(k.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
@@ -319,9 +330,31 @@ func (k *loopConn) hijack() (net.Conn, error) {
 	}
 	// Closing a descriptor takes its socket out of epoll only with the last one.
 	_ = syscall.EpollCtl(k.loop.epfd, syscall.EPOLL_CTL_DEL, k.fd, nil)
-	k.release()
-	k.leave()
 	return conn, nil
+}
+
+// serveHTTP2 moves the connection from the loop to net/http.
+func (k *loopConn) serveHTTP2() {
+	c := &k.machine
+	conn, err := k.netConn()
+	if err != nil {
+		k.loop.engine.srv.set.acceptLog.warn(&c.set.log, err)
+		k.close()
+		return
+	}
+	g := &goroutineConn{engine: &goroutineEngine{srv: c.srv}, conn: conn, raw: conn}
+	h := c.set.http2.take(g, c)
+	// In this order somebody who closes all connections finds it in one place at
+	// least.
+	alive := c.srv.tracker.adopt(g, k.addr.Addr(), c)
+	ahead := c.takeAhead()
+	k.release()
+	c.drop()
+	k.leaveLoop()
+	if !alive {
+		g.closeNow()
+	}
+	c.set.http2.serve(h, &replayConn{Conn: conn, ahead: ahead})
 }
 
 // closeNow shuts the socket: its owner will notice, and close it.

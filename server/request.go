@@ -156,6 +156,18 @@ func (r *HTTPRequest) viaHTTP() *httpPeer {
 	return nil
 }
 
+// connection is the connection of an HTTPServer that r came over, by HTTP/1 or
+// HTTP/2; nil where net/http has it.
+func (r *HTTPRequest) connection() *HTTPConnection {
+	if r.c != nil {
+		return r.c
+	}
+	if h := r.viaHTTP(); h != nil && h.stream != nil {
+		return h.stream.conn.machine
+	}
+	return nil
+}
+
 // Header is the request's header section.
 func (r *HTTPRequest) Header() Header { return newHeader(r.head.fields.of(r.text)) }
 
@@ -264,8 +276,8 @@ func (r *HTTPRequest) PeerIP() netip.Addr {
 // RemoteAddr is the peer's address as "IP:port", or the name of a Unix socket,
 // which is often empty.
 func (r *HTTPRequest) RemoteAddr() string {
-	if r.c != nil {
-		if addr := r.c.RemoteAddr(); addr != nil {
+	if c := r.connection(); c != nil {
+		if addr := c.RemoteAddr(); addr != nil {
 			return addr.String()
 		}
 		return ""
@@ -290,8 +302,8 @@ func (r *HTTPRequest) LocalAddr() net.Addr {
 // TLS describes the TLS connection the request came over, nil for plain ones.
 // It must not be changed.
 func (r *HTTPRequest) TLS() *tls.ConnectionState {
-	if r.c != nil {
-		return r.c.tlsState
+	if c := r.connection(); c != nil {
+		return c.tlsState
 	}
 	if h := r.viaHTTP(); h != nil {
 		return h.request.TLS
@@ -300,7 +312,7 @@ func (r *HTTPRequest) TLS() *tls.ConnectionState {
 }
 
 // Connection is the connection the request came over, nil for requests that
-// came through net/http.
+// came through net/http, as those of HTTP/2 do.
 func (r *HTTPRequest) Connection() *HTTPConnection { return r.c }
 
 // Time is when the head of the request had arrived.
@@ -311,8 +323,8 @@ func (r *HTTPRequest) Elapsed() time.Duration { return time.Since(r.start) }
 
 // Logger is the error log of the server; it is never nil.
 func (r *HTTPRequest) Logger() *zerolog.Logger {
-	if r.c != nil {
-		return &r.c.set.log
+	if c := r.connection(); c != nil {
+		return &c.set.log
 	}
 	return &silent
 }

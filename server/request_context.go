@@ -35,6 +35,10 @@ func (r *HTTPRequest) Context() context.Context {
 		if e.ctx.ctx != nil { // EndOnDrain was called
 			return e.ctx.ctx
 		}
+		if h.stream != nil {
+			e.ctx.ctx, e.ctx.cancel = h.stream.newContext(h.request.Context(), r)
+			return e.ctx.ctx
+		}
 		return h.request.Context()
 	}
 	return (*requestContext)(r)

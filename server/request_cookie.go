@@ -126,8 +126,8 @@ func (r *HTTPRequest) CookieKeys() *CookieKeys {
 			return e.keys
 		}
 	}
-	if r.c != nil {
-		return r.c.set.cookieKeys
+	if c := r.connection(); c != nil {
+		return c.set.cookieKeys
 	}
 	return nil
 }

@@ -310,17 +310,13 @@ func (r *HTTPRequest) SetReadDeadline(t time.Time) error { return r.deadline(t, 
 func (r *HTTPRequest) SetWriteDeadline(t time.Time) error { return r.deadline(t, true) }
 
 func (r *HTTPRequest) deadline(t time.Time, write bool) error {
-	if r.c == nil {
-		h := r.viaHTTP()
-		if h == nil {
-			return ErrRequestDone
-		}
-		return h.deadline(t, write)
-	}
 	if err := r.x.lock(r); err != nil {
 		return err
 	}
 	defer r.x.mu.Unlock()
+	if h := r.viaHTTP(); h != nil {
+		return h.deadline(t, write)
+	}
 	if write {
 		r.c.t.setWriteDeadline(t)
 	} else {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +15,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// HTTPServer answers HTTP/1.1 and HTTP/1.0 requests with its Handler. The zero
-// value with a Handler works. Fields are read when the server first serves and
-// must not be changed after that; the methods are safe for concurrent use.
+// HTTPServer answers HTTP/1.1, HTTP/1.0 and, over TLS, HTTP/2 requests with its
+// Handler. The zero value with a Handler works. Fields are read when the server
+// first serves and must not be changed after that; the methods are safe for
+// concurrent use.
 //
 // For limits and timeouts zero means the default and a negative value none.
 type HTTPServer struct {
@@ -76,10 +76,24 @@ type HTTPServer struct {
 	// DisableKeepAlive closes every connection after its first answer.
 	DisableKeepAlive bool
 
-	// TLSConfig is used by ListenAndServeTLS and ServeTLS; nil means TLS 1.2 or
-	// later with the certificate given there. It is cloned; "h2" in its NextProtos
-	// is left out, as the server speaks HTTP/1 only.
+	// TLSConfig is used by ListenAndServeTLS and ServeTLS, and is cloned. Where it
+	// says nothing the choice is that of crypto/tls, with TLS 1.2 as the least. What
+	// is offered to clients in NextProtos is "h2", unless HTTP2 says otherwise, and
+	// "http/1.1", and after them what else it lists; a connection for which such
+	// another protocol is negotiated ends with its handshake. Configurations that a
+	// GetConfigForClient returns are used as they are. Verified client certificates
+	// (ClientAuth, ClientCAs) are in HTTPRequest.TLS.
 	TLSConfig *tls.Config
+	// Certificates are certificates in files that are read again when they change,
+	// for ListenAndServeTLS and ServeTLS. A GetCertificate of TLSConfig is asked
+	// first, and may return nil; its Certificates are not used.
+	Certificates *Certificates
+	// MaxHandshakes is the largest number of TLS handshakes that are under way at
+	// once, 1024 by default, or half of MaxConns if that is less. One more, and that
+	// which has taken the longest is given up.
+	MaxHandshakes int
+	// HTTP2 says how HTTP/2 is spoken. The zero value offers it to TLS clients.
+	HTTP2 HTTP2
 
 	// CookieSecrets sign cookies: newest first, at most four, each of at least 32
 	// octets. The newest signs, all verify, so a secret is replaced by putting
@@ -141,6 +155,8 @@ type settings struct {
 	std              *http.Server // stands for a net/http server in contexts
 	log              zerolog.Logger
 	acceptLog        throttledLog
+	handshakes       handshakes
+	http2            *http2Server // nil if it is off everywhere
 	proxyLog         throttledLog
 }
 
@@ -215,6 +231,14 @@ func (s *HTTPServer) resolve() (*settings, error) {
 	if err := s.Sendfile.validate(); err != nil {
 		return nil, err
 	}
+	set.handshakes.most = mostHandshakes(s.MaxHandshakes, cap(s.tracker.slots))
+	if !s.HTTP2.Off || s.HTTP2.Cleartext {
+		h, err := newHTTP2Server(s, set)
+		if err != nil {
+			return nil, err
+		}
+		set.http2 = h
+	}
 	return set, nil
 }
 
@@ -222,37 +246,6 @@ func (s *HTTPServer) resolve() (*settings, error) {
 // an error of the listener. It closes l. After Shutdown and Close the error is
 // ErrServerClosed. Several listeners can be served at once.
 func (s *HTTPServer) Serve(l net.Listener) error { return s.serve(l, nil) }
-
-// ServeTLS is Serve with TLS on the accepted connections. The certificate comes
-// from the files unless TLSConfig has one.
-func (s *HTTPServer) ServeTLS(l net.Listener, certFile, keyFile string) error {
-	config, err := s.tlsConfig(certFile, keyFile)
-	if err != nil {
-		_ = l.Close()
-		return err
-	}
-	return s.serve(l, config)
-}
-
-func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLSConfig != nil {
-		config = s.TLSConfig.Clone()
-	}
-	// A protocol that the server does not speak must not be negotiated.
-	config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool { return p == "h2" })
-	if len(config.NextProtos) == 0 {
-		config.NextProtos = []string{"http/1.1"}
-	}
-	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
-		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
-	return config, nil
-}
 
 func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 	if err := s.prepare(); err != nil {

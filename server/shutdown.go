@@ -82,6 +82,9 @@ func (s *HTTPServer) stop() bool {
 // nudgeIdle has connections without a request let go.
 func (s *HTTPServer) nudgeIdle() {
 	s.tracker.nudgeIdle()
+	if h := s.set.http2; h != nil {
+		h.drain(s.tracker.drained())
+	}
 	if loops := s.startedLoops(); loops != nil {
 		loops.nudge()
 		drained := s.tracker.drained()

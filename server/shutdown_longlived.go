@@ -76,6 +76,10 @@ func (r *HTTPRequest) makeCancellable() {
 		(*requestContext)(r).real()
 		return
 	}
+	if h.stream != nil {
+		r.Context()
+		return
+	}
 	e := r.extras()
 	e.mu.Lock()
 	defer e.mu.Unlock()

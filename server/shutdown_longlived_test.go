@@ -205,6 +205,6 @@ func TestEndOnDrainBehindNetHTTP(t *testing.T) {
 	if r.Context() != q.Context() {
 		t.Error("another context")
 	}
-	finish()
+	finish(true)
 	r.EndOnDrain()
 }

@@ -34,7 +34,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	native := startFunc(t, func(r *server.HTTPRequest) { echo(r.ResponseWriter()) })
 	std := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r, finish := server.FromHTTP(w, q)
-		defer finish()
+		defer finish(true)
 		echo(r.ResponseWriter())
 	}))
 	defer std.Close()

@@ -175,6 +175,15 @@ func (t *tracker) add(k tracked, remote net.Addr) bool {
 	return true
 }
 
+// adopt enters a connection that was admitted for another engine; false when the
+// server has closed all there were.
+func (t *tracker) adopt(k tracked, ip netip.Addr, c *HTTPConnection) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conns[k] = trackedConn{ip: ip, machine: c}
+	return !t.sealed
+}
+
 // ready says that a connection has its machine.
 func (t *tracker) ready(k tracked, c *HTTPConnection) {
 	t.mu.Lock()
@@ -239,6 +248,9 @@ func (t *tracker) closeAll(cut *cutting) {
 	t.sealed = true
 	for k, entry := range t.conns {
 		cut.conn(entry.machine)
+		if g, ok := k.(*goroutineConn); ok {
+			cut.requests = append(cut.requests, g.http2.Load().underway()...)
+		}
 		k.closeNow()
 	}
 }

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// http2Conn is a connection that net/http serves. It is over when net/http is done
+// with it and its last handler has returned.
+type http2Conn struct {
+	*serving
+	g       *goroutineConn // its entry in the tracker
+	machine *HTTPConnection
+
+	mu       sync.Mutex
+	firstBy  *time.Timer               // by when the first request has to come; nil for no limit; guarded by mu
+	handlers int                       // that have not returned; guarded by mu
+	requests map[*HTTPRequest]struct{} // that are being answered; guarded by mu
+	closed   bool                      // guarded by mu
+}
+
+// enter counts a handler in; false when nobody is there for its answer.
+func (c *http2Conn) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	if c.firstBy != nil {
+		c.firstBy.Stop()
+	}
+	c.handlers++
+	return true
+}
+
+// underway are the requests that are being answered.
+func (c *http2Conn) underway() []*HTTPRequest {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.requests))
+}
+
+func (c *http2Conn) begins(r *HTTPRequest) {
+	c.mu.Lock()
+	c.requests[r] = struct{}{}
+	c.mu.Unlock()
+}
+
+func (c *http2Conn) ends(r *HTTPRequest) {
+	c.mu.Lock()
+	delete(c.requests, r)
+	c.mu.Unlock()
+}
+
+func (c *http2Conn) leave() {
+	c.mu.Lock()
+	c.handlers--
+	over := c.closed && c.handlers == 0
+	c.mu.Unlock()
+	if over {
+		c.srv.tracker.forget(c.g)
+	}
+}
+
+// close is called once, when net/http is done with the connection.
+func (c *http2Conn) close() {
+	c.machine.setState(http.StateClosed)
+	c.mu.Lock()
+	c.closed = true
+	if c.firstBy != nil {
+		c.firstBy.Stop()
+	}
+	over := c.handlers == 0
+	c.mu.Unlock()
+	if over {
+		c.srv.tracker.forget(c.g)
+	}
+}
+
+// ServeHTTP takes a request from net/http.
+func (h *http2Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	c, ok := q.Context().Value(http2Key{}).(*http2Conn)
+	if !ok || !c.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer c.leave()
+	r, perr := c.request(w, q)
+	if perr != nil {
+		c.set.log.Debug().Int("status", perr.Status).Str("reason", perr.Reason).Stringer("remote", c.machine.RemoteAddr()).
+			Msg("server: request refused")
+		refuseHTTP2(w, perr)
+		return
+	}
+	c.answer(r)
+}
+
+// answer has the handler answer and stands between it and net/http, as
+// HTTPConnection.dispatch does for HTTP/1: a panic becomes a 500 where that is
+// still possible; http.ErrAbortHandler, or a panic later on, resets the stream.
+func (c *http2Conn) answer(r *HTTPRequest) {
+	whole := false
+	c.begins(r)
+	defer c.ends(r)
+	defer func() {
+		v := recover()
+		if err, ok := v.(error); v != nil && !(ok && errors.Is(err, http.ErrAbortHandler)) {
+			logPanic(&c.set.log, r, v)
+			whole = r.ResetResponse() == nil && r.SendError(errors.New("panic")) == nil
+		}
+		goexit := v == nil && !whole
+		if err := r.finishHTTP(whole); (err != nil || !whole) && !goexit {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	if c.set.xheaders != nil {
+		origin, err := c.set.xheaders.Resolve(r.PeerIP(), r.Header())
+		if err != nil {
+			_ = r.SendError(errNoForwarded)
+			whole = true
+			return
+		}
+		r.SetOrigin(origin)
+	}
+	c.srv.Handler.ServeRequest(r)
+	whole = true
+}
