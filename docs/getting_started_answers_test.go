@@ -84,28 +84,20 @@ func TestErrorPages(t *testing.T) {
 func TestStreams(t *testing.T) {
 	app := pleat.New(pleat.Config{})
 	app.GET("/clock", func(c *pleat.Context) error {
-		if err := c.SetHeader("Content-Type", render.ContentTypeEvents); err != nil {
-			return err
-		}
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			event, err := render.Event{Name: "time", Data: time.Now().Format(time.RFC3339)}.Append(nil)
-			if err != nil {
-				return err
+		return c.SSE(func(s *pleat.EventStream) error {
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				if err := s.Send(render.Event{Name: "time", Data: time.Now().Format(time.RFC3339)}); err != nil {
+					return err
+				}
+				select {
+				case <-tick.C:
+				case <-s.Done(): // the client left, or the server ends
+					return nil
+				}
 			}
-			if _, err := c.Write(event); err != nil {
-				return err
-			}
-			if err := c.Flush(); err != nil {
-				return err
-			}
-			select {
-			case <-tick.C:
-			case <-c.Done(): // the client left, or the server ends
-				return nil
-			}
-		}
+		})
 	})
 
 	base, stop := serve(t, app)
