@@ -20,9 +20,9 @@ import (
 func viaServer(h server.Handler, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r, finish := server.FromHTTP(w, httptest.NewRequest(method, target, nil))
-	defer finish()
+	defer finish(false)
 	h.ServeRequest(r)
-	finish()
+	finish(true)
 	return w
 }
 
