@@ -48,7 +48,7 @@ func TestListenConfigValidate(t *testing.T) {
 // socketFolder is a folder with a short name.
 func socketFolder(t testing.TB) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "pleat")
+	folder, err := os.MkdirTemp("", "pleat") //nolint:usetesting // the names of sockets have to be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,5 +297,33 @@ func TestUnixSocketName(t *testing.T) {
 			t.Errorf("the link leads to %q, %v", now, err)
 		}
 		must(t, os.Remove("link.sock"))
+	}
+}
+
+func TestListenAgain(t *testing.T) {
+	// When Serve has returned, the address is free, and the name of a socket gone.
+	addrs := []string{"127.0.0.1:0", filepath.Join(socketFolder(t), "a.sock")}
+	for range 20 {
+		for i, addr := range addrs {
+			l, err := server.Listen(addr, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			addrs[i] = l.Addr().String()
+			s := &server.HTTPServer{Engine: engine, Handler: server.HandlerFunc(ok)}
+			served := make(chan error, 1)
+			go func() { served <- s.Serve(l) }()
+			conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			converse(t, conn).wantOpen("/")
+			_ = conn.Close() // the first to close is who waits
+			must(t, s.Shutdown(t.Context()))
+			<-served
+		}
+	}
+	if _, err := os.Lstat(addrs[1]); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a socket is left behind")
 	}
 }

@@ -262,7 +262,8 @@ func (r *HTTPRequest) RemoteIP() netip.Addr {
 }
 
 // PeerIP is the address of the other end of the connection, whatever header
-// fields say. It is invalid for Unix sockets.
+// fields say: the one that a PROXY header named where the listener has
+// ProxyProtocol, otherwise that of the socket. It is invalid for Unix sockets.
 func (r *HTTPRequest) PeerIP() netip.Addr {
 	if r.c != nil {
 		return r.c.t.remoteIP()
@@ -288,7 +289,8 @@ func (r *HTTPRequest) RemoteAddr() string {
 	return ""
 }
 
-// LocalAddr is the server's end of the connection, nil when unknown.
+// LocalAddr is the server's end of the connection, or where a PROXY header says the
+// client had connected to; nil when unknown.
 func (r *HTTPRequest) LocalAddr() net.Addr {
 	if r.c != nil {
 		return r.c.LocalAddr()

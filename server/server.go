@@ -57,7 +57,7 @@ type HTTPServer struct {
 	MaxConns int
 	// MaxConnsPerIP is the largest number of open connections from one address,
 	// counted by /64 for IPv6; more are closed at once. None by default. Behind a
-	// proxy all connections come from one address.
+	// proxy all connections come from one address, unless it sends PROXY headers.
 	MaxConnsPerIP int
 
 	// ListenConfig says how ListenAndServe, ListenAndServeTLS and an App open
