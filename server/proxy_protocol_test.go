@@ -338,6 +338,52 @@ func TestProxyProtocolTLS(t *testing.T) {
 	<-served
 }
 
+func TestProxyProtocolHTTP2(t *testing.T) {
+	_, pool, certFile, keyFile := certificate(t)
+	s := &server.HTTPServer{HTTP2: server.HTTP2{Cleartext: true}, Engine: engine, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		_ = r.SendString(200, text, r.Protocol()+" "+r.PeerIP().String()+" "+r.RemoteAddr()+" "+r.LocalAddr().String())
+	})}
+	served := make(chan error, 2)
+	for _, secure := range []bool{true, false} {
+		l, err := (&server.ListenConfig{Proxy: &server.ProxyProtocol{Trusted: loopback}}).Listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport := &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"}, Protocols: new(http.Protocols),
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var d net.Dialer
+				conn, err := d.DialContext(ctx, "tcp", l.Addr().String())
+				if err != nil {
+					return nil, err
+				}
+				return &prefixed{conn, []byte(line4)}, nil
+			},
+		}
+		url := "http://localhost/"
+		if secure {
+			url = "https://localhost/"
+			transport.Protocols.SetHTTP2(true)
+			go func() { served <- s.ServeTLS(l, certFile, keyFile) }()
+		} else {
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			go func() { served <- s.Serve(l) }()
+		}
+		res, err := (&http.Client{Transport: transport}).Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(res.Body); string(b) != "HTTP/2.0 192.0.2.7 192.0.2.7:4321 198.51.100.1:443" || err != nil {
+			t.Errorf("%s: %q, %v", url, b, err)
+		}
+		_ = res.Body.Close()
+		transport.CloseIdleConnections()
+	}
+	must(t, s.Shutdown(t.Context()))
+	<-served
+	<-served
+}
+
 // prefixed writes something in front of the first write.
 type prefixed struct {
 	net.Conn
