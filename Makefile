@@ -13,10 +13,10 @@ BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance hostile hostile-latency check
+.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance h2spec hostile hostile-latency check
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 fmt: ## format everything with gofumpt
 	go run $(GOFUMPT) -l -w .
@@ -76,6 +76,9 @@ hostile: ## attacks at full size, on both engines (docs/security.md)
 
 hostile-latency: ## what a client notices of 5,000 half-open connections; on an idle machine
 	go test -count=1 -v -run '^TestHostileLatency$$' ./server -hostile=latency
+
+h2spec: ## HTTP/2 by h2spec, compared with net/http's own server
+	.ci/h2spec
 
 check: ## all that a change must pass (.ci/run)
 	.ci/run
