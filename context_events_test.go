@@ -24,15 +24,26 @@ import (
 func overAll(t *testing.T, config func() pleat.Config, routes func(app *pleat.App), test func(t *testing.T, s *site)) {
 	t.Helper()
 	overHTTP1(t, config, routes, test)
-	t.Run("http2", func(t *testing.T) {
+	newApp := func(srv *server.HTTPServer) *pleat.App {
 		c := pleat.Config{}
 		if config != nil {
 			c = config()
 		}
+		c.Server = srv
 		app := pleat.New(c)
 		routes(app)
-		test(t, serveHTTP(t, app, true))
-	})
+		return app
+	}
+	t.Run("http2", func(t *testing.T) { test(t, serveHTTP(t, newApp(nil), true)) })
+	t.Run("own http2", func(t *testing.T) { test(t, serveHTTP2(t, newApp)) })
+}
+
+// serveHTTP2 serves an app over HTTP/2 by pleat's own server.
+func serveHTTP2(t *testing.T, newApp func(*server.HTTPServer) *pleat.App) *site {
+	s := serveTLS(t, newApp)
+	s.http2 = true
+	s.client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	return s
 }
 
 // stream opens an answer that is read as it comes.
@@ -276,21 +287,33 @@ func TestSSEStall(t *testing.T) {
 }
 
 func TestSSEDrain(t *testing.T) {
-	for _, engine := range []server.Engine{server.EngineAuto, server.EngineGoroutine} {
+	for _, engine := range []string{"auto", "goroutine", "http2"} {
 		log := &logBook{}
-		app := pleat.New(pleat.Config{Logger: log.logger(), Server: &server.HTTPServer{Engine: engine}})
 		cause := make(chan error, 1)
-		app.GET("/events", func(c *pleat.Context) error {
-			return c.SSE(func(s *pleat.EventStream) error {
-				if err := s.Send(render.Event{Data: "x"}); err != nil {
-					return err
-				}
-				<-s.Done()
-				cause <- s.Send(render.Event{Data: "y"})
-				return context.Cause(s.Context())
+		var app *pleat.App
+		withRoutes := func(srv *server.HTTPServer) *pleat.App {
+			app = pleat.New(pleat.Config{Logger: log.logger(), Server: srv})
+			app.GET("/events", func(c *pleat.Context) error {
+				return c.SSE(func(s *pleat.EventStream) error {
+					if err := s.Send(render.Event{Data: "x"}); err != nil {
+						return err
+					}
+					<-s.Done()
+					cause <- s.Send(render.Event{Data: "y"})
+					return context.Cause(s.Context())
+				})
 			})
-		})
-		s := serve(t, app)
+			return app
+		}
+		var s *site
+		switch engine {
+		case "auto":
+			s = serve(t, withRoutes(nil))
+		case "goroutine":
+			s = serve(t, withRoutes(&server.HTTPServer{Engine: server.EngineGoroutine}))
+		case "http2":
+			s = serveHTTP2(t, withRoutes)
+		}
 		_, br, _ := s.stream("/events")
 		event(t, br)
 		shutdown(t, app)

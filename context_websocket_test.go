@@ -162,10 +162,15 @@ func TestWebSocketRefusals(t *testing.T) {
 }
 
 func TestWebSocketOverHTTP2(t *testing.T) {
-	app := pleat.New(pleat.Config{})
-	app.GET("/ws", webSocket(pleat.WebSocketOptions{}, echo))
-	if a := serveHTTP(t, app, true).get("/ws"); a.StatusCode != 400 || !strings.Contains(a.body, "HTTP/1.1") {
-		t.Errorf("%d %s", a.StatusCode, a.body)
+	newApp := func(srv *server.HTTPServer) *pleat.App {
+		app := pleat.New(pleat.Config{Server: srv})
+		app.GET("/ws", webSocket(pleat.WebSocketOptions{}, echo))
+		return app
+	}
+	for _, s := range []*site{serveHTTP(t, newApp(nil), true), serveHTTP2(t, newApp)} {
+		if a := s.get("/ws"); a.StatusCode != 400 || !strings.Contains(a.body, "HTTP/1.1") || a.ProtoMajor != 2 {
+			t.Errorf("%s %d %s", a.Proto, a.StatusCode, a.body)
+		}
 	}
 }
 

@@ -313,6 +313,9 @@ func (p *httpPeer) end(x *exchange) error {
 }
 
 func (p *httpPeer) informational(status int, fields []byte) error {
+	if !p.request.ProtoAtLeast(1, 1) {
+		return nil
+	}
 	head := p.writer.Header()
 	saved := head.Clone()
 	clear(head)
