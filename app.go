@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -74,9 +76,18 @@ type Config struct {
 	// form is routed, instead of redirecting there.
 	NoCleanRedirect bool
 
-	// ShutdownTimeout is how long Run and RunListener wait for requests that are being answered
-	// when it is told to end, 15 s by default, negative for as long as it takes.
+	// ShutdownTimeout is how long Run and RunListener wait for requests that are being
+	// answered when they are told to end, 15 s by default, negative for as long as it
+	// takes. HTTPServer.ShutdownGrace is added to it for what is not done by then.
 	ShutdownTimeout time.Duration
+	// DrainDelay is how long Run and RunListener go on accepting after they are told to
+	// end, while Ready already says no: give load balancers that ask for it at
+	// intervals the time to find out. None by default.
+	DrainDelay time.Duration
+	// RestartOn is a signal on which Run starts the program anew, hands its listeners
+	// over, and ends when the new process serves, see Restart: syscall.SIGHUP, say. nil
+	// is none.
+	RestartOn os.Signal
 }
 
 // App bundles routes, middleware, renderer, client, server and log. It is a
@@ -102,6 +113,9 @@ type App struct {
 	server   *server.HTTPServer
 	keys     *server.CookieKeys
 	secrets  [][]byte // that keys were made of
+
+	draining atomic.Bool
+	running  atomic.Pointer[run] // nil outside of Run
 }
 
 // New makes an app. What is wrong with its configuration or its routes is

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/pleat-go/pleat/server"
@@ -18,26 +19,76 @@ func (a *App) RunListeners(ctx context.Context, ls ...net.Listener) error {
 	if len(ls) == 0 {
 		return errors.New("pleat: RunListeners was given no listener")
 	}
-	return a.runUntil(ctx, nil, ls)
+	named := make([]server.NamedListener, 0, len(ls))
+	for _, l := range ls {
+		named = append(named, server.NamedListener{Listener: l})
+	}
+	return a.runUntil(ctx, nil, named)
 }
 
-// listen opens the listeners for Run.
-func (a *App) listen(addrs []string) ([]net.Listener, error) {
+// listen opens the listeners for Run, or takes those over that from has for the
+// same addresses; from is nil when there is no predecessor.
+func (a *App) listen(addrs []string, from *server.Predecessor) (ls []server.NamedListener, err error) {
 	if len(addrs) == 0 {
 		addrs = []string{""}
 	}
-	if a.servesTLS() {
-		return a.server.ListenConfig.ListenAllTLS(addrs...)
+	addrs = slices.Clone(addrs)
+	for i := range addrs {
+		if addrs[i] == "" && a.servesTLS() {
+			addrs[i] = ":443"
+		}
 	}
-	return a.server.ListenConfig.ListenAll(addrs...)
+	if from == nil {
+		return a.server.ListenConfig.ListenNamed(addrs...)
+	}
+	left := slices.Clone(from.Listeners)
+	defer func() {
+		if err != nil {
+			closeListeners(append(ls, left...))
+			ls = nil
+		}
+	}()
+	for _, addr := range addrs {
+		n := len(ls)
+		left = slices.DeleteFunc(left, func(l server.NamedListener) bool {
+			if l.Name != handoverName(addr) {
+				return false
+			}
+			ls = append(ls, server.NamedListener{Name: addr, Listener: l.Listener})
+			return true
+		})
+		for i := range ls[n:] {
+			if ls[n+i].Listener, err = a.server.ListenConfig.Wrap(ls[n+i].Listener); err != nil {
+				return ls, err
+			}
+		}
+		if n == len(ls) { // the predecessor knew nothing of it
+			opened, err := a.server.ListenConfig.ListenNamed(addr)
+			if err != nil {
+				return ls, err
+			}
+			ls = append(ls, opened...)
+		}
+	}
+	for _, l := range left {
+		a.log.Warn().Str("address", l.Listener.Addr().String()).Msg("pleat: the predecessor's listener is not served any more")
+	}
+	closeListeners(left)
+	return ls, nil
+}
+
+func closeListeners(ls []server.NamedListener) {
+	for _, l := range ls {
+		_ = l.Listener.Close()
+	}
 }
 
 // serveAll serves several listeners until all have ended; when one does, the others
 // are closed. The error is server.ErrServerClosed after Shutdown, and otherwise says
 // what failed.
-func (a *App) serveAll(ls []net.Listener) error {
+func (a *App) serveAll(ls []server.NamedListener) error {
 	if len(ls) == 1 {
-		return a.Serve(ls[0])
+		return a.Serve(ls[0].Listener)
 	}
 	var (
 		mu      sync.Mutex
@@ -47,7 +98,7 @@ func (a *App) serveAll(ls []net.Listener) error {
 	)
 	for _, l := range ls {
 		all.Go(func() {
-			err := a.Serve(l)
+			err := a.Serve(l.Listener)
 			mu.Lock()
 			defer mu.Unlock()
 			if closing && errors.Is(err, net.ErrClosed) {
@@ -57,9 +108,7 @@ func (a *App) serveAll(ls []net.Listener) error {
 				failed = append(failed, err)
 			}
 			closing = true
-			for _, other := range ls {
-				_ = other.Close()
-			}
+			closeListeners(ls)
 		})
 	}
 	all.Wait()

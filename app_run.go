@@ -32,19 +32,31 @@ func (a *App) Serve(l net.Listener) error {
 // servesTLS reports whether the configured server was given anything for TLS.
 func (a *App) servesTLS() bool { return a.server.TLSConfig != nil || a.server.Certificates != nil }
 
-// Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown does.
+// Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown
+// does, and without Config.DrainDelay. From then on the app is not ready.
 func (a *App) Shutdown(ctx context.Context) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
+	a.draining.Store(true)
 	return a.server.Shutdown(ctx)
 }
+
+// Draining reports whether the end of the app has begun: because of a signal, the
+// context of RunListener, Shutdown, or a successor (see Restart). Requests are
+// answered all the same. [Ready] tells it to load balancers.
+func (a *App) Draining() bool { return a.draining.Load() }
 
 // Run serves addresses (in the forms of server.HTTPServer.ListenAndServe, opened as
 // its ListenConfig says) until the process gets SIGINT or SIGTERM, and ends as
 // RunListeners does. "systemd:" stands for all sockets that were passed. Without an
 // address it is ":80", or ":443" with TLS. A second signal ends it at once, without
-// waiting. While it runs these signals do nothing else.
+// waiting; during Config.DrainDelay it ends only that, and the third everything. While
+// it runs these signals do nothing else.
+//
+// With Config.RestartOn, and with Restart, it hands its listeners to a new process
+// before it ends. Run in that process takes over the listeners of the addresses it
+// has in common with the old one, and opens others.
 //
 // Run returns nil after a graceful end, and after a second signal. What it returns
 // otherwise has a reason in the app (see Start), in the address, or in the
@@ -53,60 +65,80 @@ func (a *App) Run(addrs ...string) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
-	ls, err := a.listen(addrs)
+	from, err := server.TakeOver()
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 2)
+	ls, err := a.listen(addrs, from)
+	if err != nil {
+		return err
+	}
+	if from != nil {
+		a.tellWhenServing(from, len(ls))
+	}
+	signals, restarts := make(chan os.Signal, 3), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	if a.config.RestartOn != nil {
+		signal.Notify(restarts, a.config.RestartOn)
+		defer signal.Stop(restarts)
+	}
 
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	returned, now := make(chan struct{}), make(chan struct{})
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	r := &run{ctx: ctx, end: end, listeners: ls}
+	a.running.Store(r)
+	defer a.running.CompareAndSwap(r, nil)
+
+	returned, hurry := make(chan struct{}), make(chan struct{}, 2)
 	defer close(returned)
 	go func() {
-		select {
-		case s := <-signals:
-			cancel(fmt.Errorf("signal: %v", s))
-		case <-returned:
-			return
-		}
-		select {
-		case <-signals:
-			close(now)
-		case <-returned:
+		for first := true; ; {
+			select {
+			case s := <-signals:
+				if first {
+					end(fmt.Errorf("signal: %v", s))
+				} else {
+					select {
+					case hurry <- struct{}{}:
+					default:
+					}
+				}
+				first = false
+			case <-restarts:
+				go a.restartOnSignal(ctx)
+			case <-returned:
+				return
+			}
 		}
 	}()
-	return a.runUntil(ctx, now, ls)
+	return a.runUntil(ctx, hurry, ls)
 }
 
 // RunListener serves connections that l accepts until ctx ends, or Shutdown is
-// called. Then it stops accepting, waits up to Config.ShutdownTimeout until what
-// was accepted is answered, and returns nil; what takes longer is told and then cut,
-// and the error is a *server.CutError. A listener that fails ends it in the same
-// way, with the error of the listener; an app that cannot start is an error at
-// once. In any case l is closed. The values of ctx, and its end, do not reach the
-// requests.
+// called. When ctx ends it goes on for Config.DrainDelay. Then it stops accepting,
+// waits up to Config.ShutdownTimeout until what was accepted is answered, and returns
+// nil; what takes longer is told and then cut, and the error is a *server.CutError. A
+// listener that fails ends it in the same way, with the error of the listener; an app
+// that cannot start is an error at once. In any case l is closed. The values of ctx,
+// and its end, do not reach the requests.
 //
 // An app runs once: with one that was ended RunListener returns at once.
 func (a *App) RunListener(ctx context.Context, l net.Listener) error {
-	return a.runUntil(ctx, nil, []net.Listener{l})
+	return a.RunListeners(ctx, l)
 }
 
-// runUntil serves listeners until ctx ends. Then it ends gracefully, unless now says that
-// there is no more time.
-func (a *App) runUntil(ctx context.Context, now <-chan struct{}, ls []net.Listener) error {
+// runUntil serves listeners until ctx ends. Then it ends gracefully. What comes from
+// hurry cuts short what it is waiting for.
+func (a *App) runUntil(ctx context.Context, hurry <-chan struct{}, ls []server.NamedListener) error {
 	if err := a.Start(); err != nil {
-		for _, l := range ls {
-			_ = l.Close()
-		}
+		closeListeners(ls)
 		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- a.serveAll(ls) }()
 	for _, l := range ls {
-		a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
+		a.log.Info().Stringer("address", l.Listener.Addr()).Msg("pleat: serving")
 	}
 	var err error
 	select {
@@ -114,9 +146,9 @@ func (a *App) runUntil(ctx context.Context, now <-chan struct{}, ls []net.Listen
 		// The listener failed, or somebody called Shutdown. To return before all is
 		// through would end the process in the middle of it.
 	case <-ctx.Done():
-		a.log.Info().AnErr("cause", context.Cause(ctx)).Msg("pleat: ending")
+		err = a.drainDelay(context.Cause(ctx), hurry, served)
 	}
-	ended := a.end(now)
+	ended := a.end(hurry)
 	if err == nil {
 		err = <-served
 	}
@@ -126,8 +158,33 @@ func (a *App) runUntil(ctx context.Context, now <-chan struct{}, ls []net.Listen
 	return ended
 }
 
+// drainDelay lets load balancers find out that the app is not ready any more while
+// it still accepts. An error is that of serving, which has ended meanwhile.
+func (a *App) drainDelay(cause error, hurry <-chan struct{}, served <-chan error) error {
+	a.draining.Store(true)
+	delay := max(a.config.DrainDelay, 0)
+	if cause == errSucceeded { // a load balancer is not to notice anything
+		delay = 0
+	}
+	a.log.Info().AnErr("cause", cause).Dur("delay", delay).Msg("pleat: ending")
+	if delay == 0 {
+		return nil
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-hurry:
+		return nil
+	case err := <-served:
+		return err
+	}
+}
+
 // end is the graceful end.
-func (a *App) end(now <-chan struct{}) error {
+func (a *App) end(hurry <-chan struct{}) error {
+	a.draining.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	timeout := a.config.ShutdownTimeout
@@ -143,7 +200,7 @@ func (a *App) end(now <-chan struct{}) error {
 	select {
 	case err := <-done:
 		return err // the server has logged it
-	case <-now:
+	case <-hurry:
 		return a.server.Close()
 	}
 }

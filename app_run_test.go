@@ -37,7 +37,8 @@ func TestRunHelper(t *testing.T) {
 	}
 	log := zerolog.New(os.Stdout)
 	timeout, _ := time.ParseDuration(os.Getenv("PLEAT_TEST_TIMEOUT"))
-	app := pleat.New(pleat.Config{Logger: &log, ShutdownTimeout: timeout, Server: &server.HTTPServer{ShutdownGrace: -1}})
+	delay, _ := time.ParseDuration(os.Getenv("PLEAT_TEST_DELAY"))
+	app := pleat.New(pleat.Config{Logger: &log, ShutdownTimeout: timeout, DrainDelay: delay, Server: &server.HTTPServer{ShutdownGrace: -1}})
 	app.GET("/", func(c *pleat.Context) error {
 		fmt.Println("begun")
 		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
@@ -171,6 +172,24 @@ func TestASecondSignalEndsRunAtOnce(t *testing.T) {
 	if b, _ := io.ReadAll(conn); len(b) != 0 {
 		t.Errorf("answer = %q", b)
 	}
+}
+
+// The second signal ends only the delay, and gently.
+func TestASecondSignalEndsTheDrainDelay(t *testing.T) {
+	t.Setenv("PLEAT_TEST_DELAY", "1h")
+	p := startProgram(t, 0)
+	conn := p.ask("/")
+	p.await("begun")
+	p.signal()
+	p.await("pleat: ending")
+	fmt.Fprintln(p.in, "go")
+	p.wantAnswer(conn, "go\n")
+	late := p.ask("/")
+	p.await("begun")
+	p.signal()
+	fmt.Fprintln(p.in, "gone")
+	p.wantAnswer(late, "gone\n")
+	p.end("<nil>")
 }
 
 func TestShutdownTimeoutOfRun(t *testing.T) {

@@ -56,10 +56,10 @@ func (s *HTTPServer) engineFor(l net.Listener, config *tls.Config) (engine, erro
 func (s *HTTPServer) loopsOnce() (engine, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining.Load() {
-		return nil, ErrServerClosed
-	}
 	if s.loops == nil {
+		if s.draining.Load() {
+			return nil, ErrServerClosed
+		}
 		loops, err := newLoopEngine(s)
 		if err != nil {
 			return nil, err

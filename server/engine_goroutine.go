@@ -21,9 +21,7 @@ type goroutineEngine struct {
 }
 
 func (e *goroutineEngine) serve(on *serving, l *openListener) error {
-	return acceptEach(e.srv, l.accept, temporary,
-		func(conn net.Conn) { e.add(on, conn) },
-		func(conn net.Conn) { _ = conn.Close() })
+	return acceptEach(e.srv, listenerSource{l}, func(conn net.Conn) { e.add(on, conn) })
 }
 
 // add gives a connection its goroutine.
@@ -51,17 +49,6 @@ func (e *goroutineEngine) add(on *serving, conn net.Conn) {
 		return
 	}
 	go g.serve(on)
-}
-
-// temporary reports accept errors that pass.
-func temporary(err error) bool {
-	if errors.Is(err, net.ErrClosed) {
-		return false
-	}
-	var ne net.Error
-	// Temporary is deprecated for being vague; accept errors are what it is
-	// still right for, as net/http shows.
-	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // see above
 }
 
 // goroutineConn is a connection and its goroutine; it is the transport of its

@@ -142,18 +142,8 @@ func (e *loopEngine) serve(on *serving, l *openListener) error {
 		return err
 	}
 	defer a.close() // whoever is told that serving has ended may want the address
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() { // wakes accept when the server stops
-		select {
-		case <-e.srv.tracker.stopped:
-		case <-ended:
-		}
-		a.close()
-	}()
-	return acceptEach(e.srv, a.accept, passing,
-		func(c accepted) { e.add(on, c.fd, c.addr) },
-		func(c accepted) { _ = syscall.Close(c.fd) })
+	defer a.close()
+	return acceptEach(e.srv, a, func(c accepted) { e.add(on, c.fd, c.addr) })
 }
 
 // add gives a connection to the loop that has the fewest.

@@ -79,6 +79,12 @@ func (c *ListenConfig) ListenAllTLS(addrs ...string) ([]net.Listener, error) {
 	return c.listenAll("443", addrs)
 }
 
+// ListenNamed is ListenAll with the addresses: each listener has the one that it was
+// opened for as its name. Some may have the same.
+func (c *ListenConfig) ListenNamed(addrs ...string) ([]NamedListener, error) {
+	return c.listenNamed("80", addrs)
+}
+
 // Wrap applies to a listener what can be applied to one that is open: Backlog,
 // KeepAlive, KeepAliveConfig, Nagle and Proxy. Closing the result closes l.
 func (c *ListenConfig) Wrap(l net.Listener) (net.Listener, error) {
@@ -125,7 +131,15 @@ func (c *ListenConfig) listen(addr, defaultPort string) (net.Listener, error) {
 	return ls[0], nil
 }
 
-func (c *ListenConfig) listenAll(defaultPort string, addrs []string) (ls []net.Listener, err error) {
+func (c *ListenConfig) listenAll(defaultPort string, addrs []string) ([]net.Listener, error) {
+	ls, err := c.listenNamed(defaultPort, addrs)
+	if err != nil {
+		return nil, err
+	}
+	return listenersOf(ls), nil
+}
+
+func (c *ListenConfig) listenNamed(defaultPort string, addrs []string) (ls []NamedListener, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -141,14 +155,16 @@ func (c *ListenConfig) listenAll(defaultPort string, addrs []string) (ls []net.L
 	var passed inherited
 	defer func() {
 		if err != nil {
-			closeAll(ls)
+			closeAll(listenersOf(ls))
 			closeAll(listenersOf(passed.left))
 			ls = nil
 		}
 	}()
-	for _, a := range parsed {
+	for i, a := range parsed {
 		opened, err := c.open(a, &passed)
-		ls = append(ls, opened...)
+		for _, l := range opened {
+			ls = append(ls, NamedListener{addrs[i], l})
+		}
 		if err != nil {
 			return ls, err
 		}

@@ -16,14 +16,16 @@ import (
 // sockets were passed to this process, or somebody has taken them over before.
 var ErrNoSockets = errors.New("server: no sockets were passed to this process")
 
-// NamedListener is a listening socket that this process was started with.
+// NamedListener is a listener with a name, such as one for a socket that this
+// process was started with.
 type NamedListener struct {
 	// Name is what whoever started the process calls the socket, FileDescriptorName
 	// of a systemd unit. Several may have the same; it is "unknown" where there are
 	// no names.
 	Name string
-	// Listener is a *net.TCPListener or *net.UnixListener. Closing it leaves the
-	// name of a Unix socket in place: it belongs to whoever made it.
+	// Listener of a socket that was passed is a *net.TCPListener or
+	// *net.UnixListener. Closing it leaves the name of a Unix socket in place: it
+	// belongs to whoever made it.
 	Listener net.Listener
 }
 

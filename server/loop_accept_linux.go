@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ type acceptor struct {
 	// emptied says that no connection waits any more that came before the listener
 	// had its options: at the start of the process, or of the server, some may.
 	emptied bool
+	woken   atomic.Bool
 }
 
 // closeCheck is how often an acceptor looks whether its listener was closed by
@@ -101,42 +103,67 @@ type accepted struct {
 	addr netip.AddrPort
 }
 
+// take accepts a connection that waits, with EAGAIN when there is none.
+func (a *acceptor) take(socket uintptr) (accepted, error) {
+	for {
+		fd, sa, err := syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		switch {
+		case err == syscall.EINTR, ofOneConnection(err):
+			continue
+		case err == syscall.EAGAIN:
+			a.emptied = true
+			return accepted{}, err
+		case err != nil:
+			return accepted{}, os.NewSyscallError("accept4", err)
+		}
+		if !a.emptied && a.tcp != nil {
+			a.tcp.set(fd)
+		}
+		return accepted{fd, addrPortOf(sa)}, nil
+	}
+}
+
 // accept waits for a connection. The error for a closed listener is net.ErrClosed.
 func (a *acceptor) accept() (c accepted, err error) {
-	take := func(socket uintptr) bool {
-		for {
-			var sa syscall.Sockaddr
-			c.fd, sa, err = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-			switch {
-			case err == syscall.EAGAIN:
-				a.emptied = true
-				return false
-			case err == syscall.EINTR, ofOneConnection(err):
-				continue
-			case err == nil:
-				c.addr = addrPortOf(sa)
-				if !a.emptied && a.tcp != nil {
-					a.tcp.set(c.fd)
-				}
-			}
-			return true
-		}
-	}
 	// Connections may come faster than the deadline, so this is looked at each time.
-	for a.listener.Control(func(uintptr) {}) == nil {
+	for a.open() {
 		_ = a.file.SetReadDeadline(time.Now().Add(closeCheck))
-		waited := a.socket.Read(take)
+		if a.woken.Load() { // before that deadline was set
+			return accepted{}, ErrServerClosed
+		}
+		waited := a.socket.Read(func(socket uintptr) bool {
+			c, err = a.take(socket)
+			return err != syscall.EAGAIN
+		})
 		switch {
-		case waited == nil && err == nil:
-			return c, nil
 		case waited == nil:
-			return accepted{}, os.NewSyscallError("accept4", err)
+			return c, err
 		case !errors.Is(waited, os.ErrDeadlineExceeded):
 			return accepted{}, net.ErrClosed
 		}
 	}
 	return accepted{}, net.ErrClosed
 }
+
+// open reports whether nobody has closed the listener.
+func (a *acceptor) open() bool { return a.listener.Control(func(uintptr) {}) == nil }
+
+func (a *acceptor) wake() {
+	a.woken.Store(true)
+	_ = a.file.SetReadDeadline(longAgo)
+}
+
+func (a *acceptor) acceptWaiting() (c accepted, err error) {
+	if !a.open() {
+		return accepted{}, net.ErrClosed
+	}
+	if failed := a.socket.Control(func(socket uintptr) { c, err = a.take(socket) }); failed != nil {
+		return accepted{}, failed
+	}
+	return c, err
+}
+
+func (a *acceptor) refuse(c accepted) { _ = syscall.Close(c.fd) }
 
 // ofOneConnection reports errors of accept4 that are not the listener's: Linux
 // passes on what has befallen the connection that was next, which is gone then.
@@ -149,8 +176,8 @@ func ofOneConnection(err error) bool {
 	return false
 }
 
-// passing reports errors of accept4 that say what the system lacks at the moment.
-func passing(err error) bool {
+// passes reports errors of accept4 that say what the system lacks at the moment.
+func (a *acceptor) passes(err error) bool {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return false

@@ -132,10 +132,12 @@ type HTTPServer struct {
 	longLived longLived
 	draining  atomic.Bool
 
-	mu        sync.Mutex
-	bases     []context.CancelCauseFunc  // of the contexts of listeners; guarded by mu
-	loops     *loopEngine                // guarded by mu; nil until a listener needs them
-	listeners map[*net.Listener]struct{} // guarded by mu; by pointer, as not every listener can be a key
+	mu    sync.Mutex
+	bases []context.CancelCauseFunc // of the contexts of listeners; guarded by mu
+	loops *loopEngine               // guarded by mu; nil until a listener needs them
+	// listeners that are served, with what is closed when they are not any more, by
+	// pointer, as not every listener can be a key; guarded by mu.
+	listeners map[*net.Listener]chan struct{}
 }
 
 // settings are the fields of a server with their defaults filled in.
@@ -179,7 +181,7 @@ func (s *HTTPServer) prepare() error {
 }
 
 func (s *HTTPServer) resolve() (*settings, error) {
-	s.listeners = map[*net.Listener]struct{}{}
+	s.listeners = map[*net.Listener]chan struct{}{}
 	s.tracker.init(s.MaxConns, s.MaxConnsPerIP)
 	if s.Handler == nil {
 		return nil, errors.New("server: no Handler")
@@ -258,13 +260,15 @@ func (s *HTTPServer) serve(l net.Listener, config *tls.Config) error {
 		_ = l.Close()
 		return ErrServerClosed
 	}
-	s.listeners[&l] = struct{}{}
+	ended := make(chan struct{})
+	s.listeners[&l] = ended
 	s.mu.Unlock()
 	defer func() {
+		_ = l.Close()
 		s.mu.Lock()
 		delete(s.listeners, &l)
 		s.mu.Unlock()
-		_ = l.Close()
+		close(ended)
 	}()
 
 	base := context.Background()

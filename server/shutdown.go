@@ -4,10 +4,14 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
-// Shutdown ends the server gently. It stops accepting, has requests that are being
+// Shutdown ends the server gently. It accepts who waits already in the backlogs of the
+// listeners, as far as MaxConns allows, and closes them; a listener of a kind that has
+// neither a socket nor deadlines is closed at once. It has requests that are being
 // answered answered with "Connection: close", and lets connections without a
 // request go. Long-lived requests (see [HTTPRequest.EndOnDrain]) are told at once;
 // all others go on undisturbed, and Shutdown waits for them.
@@ -28,6 +32,7 @@ func (s *HTTPServer) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.longLived.drain()
+	s.awaitListeners(ctx)
 	s.nudgeIdle()
 	done := s.awaitDrained(ctx)
 	s.endContexts(ErrServerDraining)
@@ -57,13 +62,15 @@ func (s *HTTPServer) Close() error {
 		return nil
 	}
 	s.longLived.drain()
+	s.closeListeners()
 	s.nudgeIdle()
 	s.endContexts(ErrServerDraining)
 	s.cut()
 	return nil
 }
 
-// stop closes the listeners; false when the server never prepared.
+// stop ends accepting: listeners are closed once their backlogs are empty. It is
+// false when the server never prepared.
 func (s *HTTPServer) stop() bool {
 	if s.prepare() != nil {
 		return false
@@ -73,10 +80,33 @@ func (s *HTTPServer) stop() bool {
 	if !s.draining.Swap(true) {
 		s.tracker.stopAccepting()
 	}
+	return true
+}
+
+// awaitListeners waits until those who accept are through with their backlogs, and
+// closes listeners of which nobody gets through.
+func (s *HTTPServer) awaitListeners(ctx context.Context) {
+	s.mu.Lock()
+	through := slices.Collect(maps.Values(s.listeners))
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 2*backlogTime)
+	defer cancel()
+	for _, ended := range through {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			s.closeListeners()
+			return
+		}
+	}
+}
+
+func (s *HTTPServer) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for l := range s.listeners {
 		_ = (*l).Close()
 	}
-	return true
 }
 
 // nudgeIdle has connections without a request let go.

@@ -347,3 +347,48 @@ func TestServerSetUpWrong(t *testing.T) {
 		}
 	}
 }
+
+// Who has come as far as the backlog of a listener has been accepted, for all the
+// client knows.
+func TestShutdownAnswersTheBacklog(t *testing.T) {
+	late, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept := make(chan struct{})
+	s := &server.HTTPServer{Handler: server.HandlerFunc(ok), BaseContext: func(l net.Listener) context.Context {
+		if l == late {
+			<-accept
+		}
+		return context.Background()
+	}}
+	dial(t, start(t, s)).wantOpen("/")
+	startOn(t, s, late)
+	var waiting []*conversation
+	for range 20 {
+		c := dial(t, late.Addr().String())
+		c.get("/")
+		waiting = append(waiting, c)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(context.Background()) }()
+	for { // until it drains
+		probe := &scriptedListener{results: make(chan any, 1), closed: make(chan struct{})}
+		probe.results <- errors.New("not yet")
+		if errors.Is(s.Serve(probe), server.ErrServerClosed) {
+			break
+		}
+	}
+	close(accept)
+	for _, c := range waiting {
+		if a := c.wantAnswer(200, "ok"); !a.Close {
+			t.Error("it does not say close")
+		}
+		c.wantClosed("draining")
+	}
+	must(t, <-done)
+	if conn, err := net.Dial("tcp", late.Addr().String()); err == nil {
+		_ = conn.Close()
+		t.Error("still listening")
+	}
+}

@@ -52,15 +52,29 @@ func (t *tracker) init(maxConns, perIP int) {
 	t.perIP = max(perIP, 0)
 }
 
-// acquire waits for room for a connection; false when the server stops.
+// acquire waits for room for a connection; false when there is none and the server
+// stops.
 func (t *tracker) acquire() bool {
-	if t.slots == nil {
+	if t.tryAcquire() {
 		return true
 	}
 	select {
 	case t.slots <- struct{}{}:
 		return true
 	case <-t.stopped:
+		return false
+	}
+}
+
+// tryAcquire is acquire without waiting.
+func (t *tracker) tryAcquire() bool {
+	if t.slots == nil {
+		return true
+	}
+	select {
+	case t.slots <- struct{}{}:
+		return true
+	default:
 		return false
 	}
 }
