@@ -107,7 +107,7 @@ func TestHostileHalfOpen(t *testing.T) {
 		{"most of a large head", "GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 60<<10), false, 96 << 10},
 		{"half a head after an answer", "GET /large HTTP/1.1\r\nHost: h\r\n\r\nGET / HT", true, 96 << 10},
 	}
-	addr := besieged(t, &server.HTTPServer{HeaderTimeout: time.Duration(scale(1200, 6000)) * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
+	addr := besieged(t, &server.HTTPServer{HeaderTimeout: time.Duration(scale(900, 6000)) * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
 		_ = r.SendResponse(200, text, large)
 	})})
 	b := standBy(t, addr)

@@ -38,6 +38,15 @@ func scale(small, full int) int {
 	return small
 }
 
+// sameOnAll skips what is the same on all engines when the first has had its turn:
+// TLS has only one.
+func sameOnAll(t *testing.T) {
+	t.Helper()
+	if engine != engines()[0] {
+		t.Skip("the first engine has done it")
+	}
+}
+
 // besieged starts a server that is going to be attacked. When the test is over
 // and the server closed, nothing may be left.
 func besieged(t *testing.T, s *server.HTTPServer) string {

@@ -39,6 +39,7 @@ func helloBeginning(t *testing.T, n int) string {
 // are done and left, and that go wrong. Those who stop are given up when there are
 // too many or their time is over; a client that behaves gets through.
 func TestHostileHandshakes(t *testing.T) {
+	sameOnAll(t)
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
 	const at = 16 // handshakes at once
@@ -126,6 +127,7 @@ func TestHostileHandshakes(t *testing.T) {
 // TestHostileHandshakeTime ends handshakes that go on, octet by octet, when their
 // time is over.
 func TestHostileHandshakeTime(t *testing.T) {
+	sameOnAll(t)
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
 	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: 300 * time.Millisecond, Handler: server.HandlerFunc(answerTarget)}, certFile, keyFile)
@@ -152,6 +154,7 @@ func TestHostileHandshakeTime(t *testing.T) {
 // which crypto/tls grants to no client of a server. There is a client that can ask:
 // that of OpenSSL.
 func TestHostileRenegotiation(t *testing.T) {
+	sameOnAll(t)
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
 		t.Skip("no openssl to ask for renegotiation with")
@@ -208,6 +211,7 @@ func TestHostileRenegotiation(t *testing.T) {
 // TestHostileTLSRecords sends, within TLS, what is hostile without it, and records
 // that carry nothing.
 func TestHostileTLSRecords(t *testing.T) {
+	sameOnAll(t)
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
 	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: 500 * time.Millisecond, MinRate: 1 << 40, RateGrace: 200 * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
