@@ -242,7 +242,7 @@ func TestRestartUnderLoad(t *testing.T) {
 			if processes != 3 {
 				t.Errorf("%d processes answered", processes)
 			}
-			t.Logf("%d requests, none lost", l.answered.Load())
+			t.Logf("%d requests answered", l.answered.Load())
 			g.end()
 		})
 	}
