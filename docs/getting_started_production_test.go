@@ -151,7 +151,7 @@ func TestStandardLibrary(t *testing.T) {
 		return http.MaxBytesHandler(next, 1<<20)
 	}))
 
-	srv := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second} // HTTP/2 with TLS
+	srv := &http.Server{Handler: app, ReadHeaderTimeout: 10 * time.Second}
 
 	want(t, srv.Handler, "GET", "/legacy/report", 200, "report")
 	want(t, srv.Handler, "GET", "/metrics", 200, "up 1\n")

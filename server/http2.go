@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,10 +67,11 @@ func (o *HTTP2) validate() error {
 type http2Server struct {
 	srv *HTTPServer
 	set *settings
-	std *http.Server
 
 	drainOnce sync.Once
 	mu        sync.Mutex
+	std       *http.Server            // that gets the next connection; guarded by mu
+	used      bool                    // std has had one; guarded by mu
 	conns     map[net.Conn]*http2Conn // by what net/http knows; guarded by mu
 }
 
@@ -78,10 +80,17 @@ func newHTTP2Server(s *HTTPServer, set *settings) (*http2Server, error) {
 		return nil, err
 	}
 	h := &http2Server{srv: s, set: set, conns: map[net.Conn]*http2Conn{}}
+	h.std = h.newStd()
+	return h, nil
+}
+
+// newStd makes a server of net/http.
+func (h *http2Server) newStd() *http.Server {
+	s, set := h.srv, h.set
 	protocols := &http.Protocols{}
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	h.std = &http.Server{
+	std := &http.Server{
 		Handler:           h,
 		Protocols:         protocols,
 		MaxHeaderBytes:    h.maxHeaderList(),
@@ -99,9 +108,9 @@ func newHTTP2Server(s *HTTPServer, set *settings) (*http2Server, error) {
 		},
 	}
 	if s.DisableKeepAlive {
-		h.std.SetKeepAlivesEnabled(false)
+		std.SetKeepAlivesEnabled(false)
 	}
-	return h, nil
+	return std
 }
 
 // maxHeaderList is the limit that is announced to clients, and for net/http. It
@@ -171,18 +180,20 @@ func (h *http2Server) serve(c *http2Conn, conn net.Conn) {
 		c.firstBy = time.AfterFunc(h.set.headerTimeout, c.g.closeNow)
 		c.mu.Unlock()
 	}
-	h.mu.Lock()
-	h.conns[conn] = c
-	h.mu.Unlock()
 	ctx := context.WithValue(context.WithValue(c.base, serverKey{}, h.srv), http2Key{}, c)
-	o := &handOver{ctx, conn, c.on}
-	err := h.std.Serve(o)
-	if o.conn == nil {
-		return
+	for o := (&handOver{ctx, conn, c.on}); o.conn != nil; {
+		h.mu.Lock()
+		h.conns[conn], h.used = c, true
+		std := h.std
+		h.mu.Unlock()
+		// Where it was not taken, that server has been shut down, and there is another.
+		if err := std.Serve(o); o.conn != nil && !errors.Is(err, http.ErrServerClosed) {
+			h.set.log.Error().Err(err).Msg("server: HTTP/2")
+			c.g.closeNow()
+			h.connState(conn, http.StateClosed)
+			return
+		}
 	}
-	h.set.log.Debug().AnErr("reason", err).Msg("server: HTTP/2 connection came too late") // the server drains
-	c.g.closeNow()
-	h.connState(conn, http.StateClosed)
 }
 
 // connState is told by net/http how its connections fare.
@@ -203,21 +214,31 @@ func (h *http2Server) connState(conn net.Conn, state http.ConnState) {
 }
 
 // drain has all connections let go once their requests are answered (GOAWAY, RFC
-// 9113, section 6.8), until drained is closed.
+// 9113, section 6.8), until drained is closed. A request may be on its way, and so
+// may a connection that shakes hands or that net/http has not heard of yet when it is
+// told to shut down: so there is a moment before, it is told again and again, and who
+// comes later comes to another server.
 func (h *http2Server) drain(drained <-chan struct{}) {
 	h.drainOnce.Do(func() {
 		go func() {
+			var ending []*http.Server
 			for {
-				// A request may be on its way, and so may a connection that net/http has
-				// not heard of yet when it is told to shut down.
 				select {
 				case <-drained:
 					return
 				case <-time.After(drainGrace):
 				}
-				ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
-				_ = h.std.Shutdown(ctx)
-				cancel()
+				h.mu.Lock()
+				if h.used {
+					ending = append(ending, h.std)
+					h.std, h.used = h.newStd(), false
+				}
+				h.mu.Unlock()
+				ending = slices.DeleteFunc(ending, func(std *http.Server) bool {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+					defer cancel()
+					return std.Shutdown(ctx) == nil // nothing is left of it
+				})
 			}
 		}()
 	})
@@ -254,8 +275,7 @@ func (r *replayConn) Read(p []byte) (int, error) {
 	return r.Conn.Read(p)
 }
 
-// refusal is what a client reads that asked for something a handler cannot be
-// given.
+// refuseHTTP2 answers a request that no handler is given.
 func refuseHTTP2(w http.ResponseWriter, why *ProtocolError) {
 	text := fmt.Sprintf("%d %s: %s\n", why.Status, http.StatusText(why.Status), why.Reason)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

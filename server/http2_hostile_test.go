@@ -236,6 +236,7 @@ func TestHTTP2RapidReset(t *testing.T) {
 // Floods of frames that are no requests end with the connection, or are answered
 // within bounds.
 func TestHTTP2Floods(t *testing.T) {
+	t.Parallel()
 	addr := start(t, &server.HTTPServer{HTTP2: server.HTTP2{Cleartext: true}, MaxHeader: 8192, Handler: server.HandlerFunc(ok)})
 	floods := map[string]func(f *framed, i int) error{
 		"CONTINUATION": func(f *framed, i int) error {
@@ -263,6 +264,7 @@ func TestHTTP2Floods(t *testing.T) {
 	}
 	for name, flood := range floods {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := frame(t, addr, nil)
 			_ = f.conn.(*net.TCPConn).SetReadBuffer(4096)
 			_ = f.conn.SetDeadline(time.Now().Add(time.Second))

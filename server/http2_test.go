@@ -53,9 +53,11 @@ func startCleartext(t testing.TB, s *server.HTTPServer) (*http.Client, string) {
 // overHTTP2 runs a test over TLS and without.
 func overHTTP2(t *testing.T, test func(t *testing.T, start func(*server.HTTPServer) (*http.Client, string))) {
 	t.Run("TLS", func(t *testing.T) {
+		t.Parallel() // much of it is waiting
 		test(t, func(s *server.HTTPServer) (*http.Client, string) { return startHTTP2(t, s) })
 	})
 	t.Run("cleartext", func(t *testing.T) {
+		t.Parallel()
 		test(t, func(s *server.HTTPServer) (*http.Client, string) { return startCleartext(t, s) })
 	})
 }
@@ -340,6 +342,7 @@ func TestHTTP2Limits(t *testing.T) {
 }
 
 func TestHTTP2ContextEnds(t *testing.T) {
+	t.Parallel()
 	overHTTP2(t, func(t *testing.T, start func(*server.HTTPServer) (*http.Client, string)) {
 		causes, entered := make(chan error, 1), make(chan *server.HTTPRequest, 1)
 		type key struct{}
@@ -431,8 +434,10 @@ func TestHTTP2ClientGone(t *testing.T) {
 
 // Shutdown waits for requests over HTTP/2, and cuts them when its patience is over.
 func TestHTTP2Shutdown(t *testing.T) {
+	t.Parallel()
 	overHTTP2(t, func(t *testing.T, start func(*server.HTTPServer) (*http.Client, string)) {
 		t.Run("patient", func(t *testing.T) {
+			t.Parallel()
 			entered, release := make(chan struct{}), make(chan struct{})
 			s := &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 				if r.Path() == "/slow" {
@@ -466,6 +471,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 			}
 		})
 		t.Run("idle", func(t *testing.T) {
+			t.Parallel()
 			s := &server.HTTPServer{Handler: server.HandlerFunc(ok)}
 			client, url := start(s)
 			fetch(t, client, newRequest(t, "GET", url, nil))
@@ -477,6 +483,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 			}
 		})
 		t.Run("impatient", func(t *testing.T) {
+			t.Parallel()
 			causes, entered, release := make(chan error, 1), make(chan struct{}), make(chan struct{})
 			s := &server.HTTPServer{ShutdownGrace: -1, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 				close(entered)
@@ -649,6 +656,7 @@ func TestHTTP2Counts(t *testing.T) {
 }
 
 func TestHTTP2Times(t *testing.T) {
+	t.Parallel()
 	_, pool, certFile, keyFile := certificate(t)
 	for name, s := range map[string]*server.HTTPServer{
 		"no request": {HeaderTimeout: soon},
@@ -726,5 +734,37 @@ func TestHTTP2BadOptions(t *testing.T) {
 		if err := s.ListenAndServe("127.0.0.1:0"); err == nil || errors.Is(err, server.ErrServerClosed) {
 			t.Errorf("%+v is accepted", o)
 		}
+	}
+}
+
+// A connection that was accepted before the end and shakes hands long after it has
+// begun is served like any other.
+func TestHTTP2HandshakeWhileDraining(t *testing.T) {
+	t.Parallel()
+	_, pool, certFile, keyFile := certificate(t)
+	shaking, goOn := make(chan struct{}), make(chan struct{})
+	s := &server.HTTPServer{Handler: server.HandlerFunc(ok), TLSConfig: &tls.Config{}}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	must(t, err)
+	s.TLSConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		close(shaking)
+		<-goOn
+		return &pair, nil
+	}
+	url := "https://" + startTLS(t, s, "", "")
+	client := &http.Client{Transport: http2Only(t, &tls.Config{RootCAs: pool, ServerName: "localhost"})}
+	done := make(chan answer, 1)
+	q := newRequest(t, "GET", url, nil)
+	go func() { done <- fetch(t, client, q) }()
+	<-shaking
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(t.Context()) }()
+	time.Sleep(600 * time.Millisecond) // longer than the moment that idle connections have
+	close(goOn)
+	if a := <-done; a.body != "ok" || a.ProtoMajor != 2 {
+		t.Errorf("answer %q by %s", a.body, a.Proto)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Shutdown: %v", err)
 	}
 }
