@@ -39,7 +39,7 @@ type Context struct {
 
 // derivation is what a Context made by WithContext has of its own.
 type derivation struct {
-	ctx   context.Context // what the Context speaks for
+	ctx   context.Context // what the Context speaks for; nil means that of the request
 	first *Context        // the one that the app made for the request
 }
 
@@ -107,11 +107,11 @@ func (c *Context) shared() *Context {
 }
 
 // derive returns a Context for the same request that shares all that is shared and
-// speaks for ctx; nil means that of the request.
-func (c *Context) derive(ctx context.Context) *Context {
+// speaks for the context of the request.
+func (c *Context) derive() *Context {
 	return &Context{
 		app: c.app, req: c.req, route: c.route, params: c.params, path: c.path, unmatched: c.unmatched,
-		derived: &derivation{ctx, c.shared()},
+		derived: &derivation{first: c.shared()},
 	}
 }
 
@@ -199,7 +199,9 @@ func (c *Context) WithContext(ctx context.Context) *Context {
 	if ctx == nil {
 		panic("pleat: nil context")
 	}
-	return c.derive(ctx)
+	d := c.derive()
+	d.derived.ctx = ctx
+	return d
 }
 
 // inner is the context that c speaks for.

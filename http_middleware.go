@@ -92,7 +92,7 @@ func (p *pass) run(next Handler, w http.ResponseWriter, q *http.Request) error {
 // divert goes on with the middleware's own writer and request.
 func (p *pass) divert(next Handler, w http.ResponseWriter, q *http.Request) (err error) {
 	c := p.c
-	d := c.derive(nil)
+	d := c.derive()
 	req, finish := server.FromHTTP(w, q)
 	if keys := c.req.CookieKeys(); keys != nil {
 		req.SetCookieKeys(keys)
