@@ -142,7 +142,6 @@ func (e *loopEngine) serve(on *serving, l *openListener) error {
 		return err
 	}
 	defer a.close() // whoever is told that serving has ended may want the address
-	defer a.close()
 	return acceptEach(e.srv, a, func(c accepted) { e.add(on, c.fd, c.addr) })
 }
 
