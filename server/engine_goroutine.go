@@ -3,6 +3,7 @@
 package server
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -48,6 +49,9 @@ func (e *goroutineEngine) add(on *serving, conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	if _, ok := g.conn.(*tls.Conn); ok {
+		g.shaking = e.srv.set.handshakes.begin(g.raw) // here, for the order in which they came
+	}
 	go g.serve(on)
 }
 
@@ -58,6 +62,8 @@ type goroutineConn struct {
 	conn   net.Conn // TLS, where there is TLS
 	raw    net.Conn
 	c      *HTTPConnection
+
+	shaking *list.Element // of the server's handshakes; nil without TLS, and when it is over
 
 	// The pace of the current request and the handler's write deadline, guarded
 	// by the lock that the caller of read or write holds.
@@ -83,6 +89,7 @@ func (g *goroutineConn) serve(on *serving) {
 		}
 	}()
 	if on.proxy != nil && !g.proxyHeader(on) {
+		g.endHandshake()
 		_ = g.raw.Close()
 		return
 	}

@@ -7,9 +7,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -79,8 +79,12 @@ func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	return config, nil
 }
 
-// errManyHandshakes is why a handshake was given up.
-var errManyHandshakes = errors.New("server: too many TLS handshakes at once; this one took the longest")
+// Why a handshake was given up.
+var (
+	errManyHandshakes = errors.New("server: too many TLS handshakes at once; this one took the longest")
+	errHTTP2Off       = errors.New("server: h2 was negotiated, which is switched off")
+	errHandshakePanic = errors.New("server: a function of the TLS configuration panicked")
+)
 
 // handshakes are the TLS handshakes that are under way, the oldest first. Beyond a
 // bound the oldest is given up: a peer that goes on with its handshake is hardly
@@ -138,30 +142,51 @@ func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bo
 	if set.headerTimeout > 0 {
 		_ = t.SetDeadline(time.Now().Add(set.headerTimeout))
 	}
-	under := set.handshakes.begin(g.raw)
-	err := t.HandshakeContext(ctx)
-	if set.handshakes.end(under) {
+	err := g.shakeHands(ctx, t)
+	if g.endHandshake() {
 		err = errManyHandshakes
-	}
-	state := t.ConnectionState()
-	switch state.NegotiatedProtocol {
-	case "", protocolHTTP1:
-	case protocolHTTP2:
-		if err == nil && g.engine.srv.HTTP2.Off { // negotiated by somebody else's listener
-			err = fmt.Errorf("server: %q is switched off", protocolHTTP2)
-		}
-	default: // negotiated for its own sake; there is nothing to be said in it
-		if err == nil {
-			_ = t.Close()
-			return nil, false
-		}
 	}
 	if err != nil {
 		g.handshakeFailed(err)
 		return nil, false
 	}
+	state := t.ConnectionState()
+	switch state.NegotiatedProtocol {
+	case "", protocolHTTP1:
+	case protocolHTTP2:
+		if g.engine.srv.HTTP2.Off { // negotiated by somebody else's listener
+			g.handshakeFailed(errHTTP2Off)
+			return nil, false
+		}
+	default: // negotiated for its own sake; there is nothing to be said in it
+		_ = t.Close()
+		return nil, false
+	}
 	_ = t.SetDeadline(time.Time{})
 	return &state, true
+}
+
+// shakeHands keeps a panic in a function of the configuration to its connection.
+func (g *goroutineConn) shakeHands(ctx context.Context, t *tls.Conn) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			stack := make([]byte, 16<<10)
+			stack = stack[:runtime.Stack(stack, false)]
+			g.engine.srv.set.log.Error().Interface("panic", panicText(v)).Bytes("stack", stack).Msg("server: TLS configuration panicked")
+			err = errHandshakePanic
+		}
+	}()
+	return t.HandshakeContext(ctx)
+}
+
+// endHandshake reports whether the handshake was given up meanwhile.
+func (g *goroutineConn) endHandshake() (givenUp bool) {
+	if g.shaking == nil {
+		return false
+	}
+	givenUp = g.engine.srv.set.handshakes.end(g.shaking)
+	g.shaking = nil
+	return givenUp
 }
 
 func (g *goroutineConn) handshakeFailed(err error) {

@@ -312,6 +312,30 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
+// A panic in a function of the configuration ends one handshake, not the process.
+func TestTLSConfigPanics(t *testing.T) {
+	cert, _, _, _ := certificate(t)
+	var log lockedBuffer
+	logger := zerolog.New(&log)
+	addr := startTLS(t, &server.HTTPServer{Handler: server.HandlerFunc(ok), ErrorLog: &logger, TLSConfig: &tls.Config{
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "panic" {
+				panic("mine")
+			}
+			return &cert, nil
+		},
+	}}, "", "")
+	if _, err := tls.Dial("tcp", addr, trusting("panic")); err == nil {
+		t.Error("a handshake whose certificate panicked succeeds")
+	}
+	if _, err := serial(t, addr, trusting("localhost")); err != nil {
+		t.Errorf("after a panic: %v", err)
+	}
+	if !strings.Contains(log.String(), "TLS configuration panicked") {
+		t.Errorf("the log has %s", log.String())
+	}
+}
+
 func TestTLSDowngradeRefused(t *testing.T) {
 	_, _, certFile, keyFile := certificate(t)
 	addr := startTLS(t, &server.HTTPServer{Handler: server.HandlerFunc(ok)}, certFile, keyFile)
@@ -429,6 +453,7 @@ func TestTLSHandshakeFlood(t *testing.T) {
 	var failed atomic.Int64
 	s := &server.HTTPServer{
 		Handler: server.HandlerFunc(ok), MaxHandshakes: 20, MaxConns: 100,
+		Engine:   engine, // for both listeners
 		TLSError: func(net.Conn, error) { failed.Add(1) },
 	}
 	addr := startTLS(t, s, certFile, keyFile)
