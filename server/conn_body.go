@@ -4,9 +4,7 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"runtime"
 	"sync"
@@ -226,7 +224,7 @@ func (c *HTTPConnection) awaitContent(p []byte) (int, error) {
 		case err == io.EOF:
 			err = errBodyCut
 		default:
-			err = &bodyError{http.StatusBadRequest, "server: request body cut short: " + err.Error(), fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)}
+			err = bodyCutBy(err)
 		}
 		b.owner.endContext(ErrClientGone)
 		return 0, err

@@ -213,6 +213,11 @@ func (p *httpPeer) readBody(r *HTTPRequest, b []byte) (int, error) {
 		return 0, ErrBodyTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrBodyTimeout
+	case err == io.ErrUnexpectedEOF:
+		err = errBodyCut
+	case err != nil && err != io.EOF && StatusOf(err) == http.StatusInternalServerError:
+		// Of a stream that was reset, say: the fault is the client's.
+		err = bodyCutBy(err)
 	}
 	return n, err
 }

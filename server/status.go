@@ -45,6 +45,11 @@ func (e *bodyError) Unwrap() error   { return e.cause }
 // closed its sending half will read the 400.
 var errBodyCut error = &bodyError{http.StatusBadRequest, "server: request body cut short", io.ErrUnexpectedEOF}
 
+// bodyCutBy is errBodyCut with what there is to say about it.
+func bodyCutBy(err error) error {
+	return &bodyError{http.StatusBadRequest, "server: request body cut short: " + err.Error(), fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)}
+}
+
 // bytesOf views a string as bytes, for code that only reads them.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
