@@ -420,8 +420,16 @@ func (r *HTTPRequest) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if r.x.committed {
 		return nil, nil, ErrCommitted
 	}
+	// The connection of a long-lived request keeps its place among MaxConns.
+	stays := r.c != nil && r.c.srv.longLived.has(r)
+	if stays {
+		r.c.srv.tracker.keep()
+	}
 	conn, rw, err := r.x.peer.hijack(r.x)
 	if err != nil {
+		if stays {
+			r.c.srv.tracker.release()
+		}
 		return nil, nil, err
 	}
 	r.x.hijacked = true

@@ -53,7 +53,9 @@ type HTTPServer struct {
 
 	// MaxConns is the largest number of open connections. By default it is what
 	// the limit on file descriptors allows, with some left for the handlers. When
-	// it is reached new connections wait in the listener's backlog.
+	// it is reached new connections wait in the listener's backlog. One that a
+	// handler took over counts as long as a long-lived request (see
+	// [HTTPRequest.EndOnDrain]) has it, WebSockets among them, and otherwise not.
 	MaxConns int
 	// MaxConnsPerIP is the largest number of open connections from one address,
 	// counted by /64 for IPv6; more are closed at once. None by default. Behind a

@@ -91,7 +91,7 @@ func (r *HTTPRequest) makeCancellable() {
 // longLived is the register of the requests that called EndOnDrain.
 type longLived struct {
 	mu       sync.Mutex
-	requests map[*HTTPRequest]net.Conn // with the connections they took over; guarded by mu
+	requests map[*HTTPRequest]net.Conn // with the connections they took over, which still count; guarded by mu
 	draining bool                      // guarded by mu
 	cutting  bool                      // connections are closed as they are taken over; guarded by mu
 	empty    chan struct{}             // closed when none is left; guarded by mu
@@ -112,6 +112,14 @@ func (l *longLived) enter(r *HTTPRequest) (entered, draining bool) {
 	return true, l.draining
 }
 
+// has reports whether r is in the register.
+func (l *longLived) has(r *HTTPRequest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := l.requests[r]
+	return known
+}
+
 // hijacked takes note of the connection that a request took over.
 func (l *longLived) hijacked(r *HTTPRequest, conn net.Conn) {
 	l.mu.Lock()
@@ -128,6 +136,9 @@ func (l *longLived) hijacked(r *HTTPRequest, conn net.Conn) {
 func (l *longLived) leave(r *HTTPRequest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.requests[r] != nil {
+		r.c.srv.tracker.release()
+	}
 	delete(l.requests, r)
 	if len(l.requests) == 0 && l.empty != nil {
 		close(l.empty)

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/pleat-go/pleat/server"
 )
@@ -207,4 +209,27 @@ func TestEndOnDrainBehindNetHTTP(t *testing.T) {
 	}
 	finish(true)
 	r.EndOnDrain()
+}
+
+// A connection that a long-lived request took over still takes up room, until its
+// handler returns.
+func TestEndOnDrainCountsAmongMaxConns(t *testing.T) {
+	l := newLongRunning(t)
+	l.MaxConns = 1
+	addr := start(t, l.HTTPServer)
+	first := dial(t, addr)
+	first.get("/held")
+	<-l.begun
+	next := dial(t, addr)
+	next.get("/")
+	must(t, next.conn.SetReadDeadline(time.Now().Add(soon)))
+	if n, err := next.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("beside the only connection there may be, another got %d octets, %v", n, err)
+	}
+	must(t, next.conn.SetReadDeadline(time.Now().Add(patience)))
+	ended := make(chan error, 1)
+	go func() { ended <- l.Shutdown(t.Context()) }()
+	<-l.causes
+	close(l.goOn)
+	must(t, <-ended)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // tracked is a connection as the tracker sees it.
@@ -22,6 +23,7 @@ type tracked interface {
 type tracker struct {
 	slots   chan struct{} // nil = no bound
 	perIP   int
+	owed    atomic.Int64 // places that the next releases do not free
 	stopped chan struct{}
 
 	mu    sync.Mutex
@@ -79,9 +81,24 @@ func (t *tracker) tryAcquire() bool {
 	}
 }
 
+// release frees a place, unless one is to be kept.
 func (t *tracker) release() {
+	if t.slots == nil {
+		return
+	}
+	for n := t.owed.Load(); n > 0; n = t.owed.Load() {
+		if t.owed.CompareAndSwap(n, n-1) {
+			return
+		}
+	}
+	<-t.slots
+}
+
+// keep has the next release free nothing, whoever calls it: the caller has a place
+// instead, which it gives back by another release. Nobody else can take it between.
+func (t *tracker) keep() {
 	if t.slots != nil {
-		<-t.slots
+		t.owed.Add(1)
 	}
 }
 
