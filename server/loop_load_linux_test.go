@@ -108,6 +108,9 @@ func manyConns(t *testing.T) int {
 		t.Fatal(err)
 	}
 	n := int(min(limit.Cur/4, 2000))
+	if *hostile == "full" {
+		n = int(min(limit.Cur*2/5, 10_000))
+	}
 	if n < 200 {
 		t.Skipf("only %d descriptors", limit.Cur)
 	}
