@@ -146,7 +146,9 @@ func TestHTTP2MalformedRequests(t *testing.T) {
 			stream, err := f.open(true, test.fields...)
 			must(t, err)
 			got := f.status(stream)
-			if got != test.want && !(test.want == "closed" && !strings.HasPrefix(got, "2")) {
+			// net/http finds more and more of this by itself.
+			refused := test.want == "400" && got == reset || test.want == "closed" && !strings.HasPrefix(got, "2")
+			if got != test.want && !refused {
 				t.Errorf("answered %s, want %s", got, test.want)
 			}
 		})
