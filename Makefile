@@ -4,6 +4,7 @@ SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 FUZZTIME ?= 30s
+SOAK     ?= 30m
 COUNT    ?= 10
 BASE     ?= main
 NEXT     ?= go1.27.0
@@ -13,7 +14,7 @@ BENCHSTAT   = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance h2spec hostile hostile-latency check
+.PHONY: help fmt lint test race cover fuzz bench bench-quick microbench benchcmp cross next vuln tidy licenses conformance h2spec hostile hostile-latency soak check
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -79,6 +80,9 @@ hostile-latency: ## what a client notices of 5,000 half-open connections; on an 
 
 h2spec: ## HTTP/2 by h2spec, compared with net/http's own server
 	.ci/h2spec
+
+soak: ## all kinds of traffic for SOAK (30m) on both engines, with -race; SOAKFLAGS='-seed 1' to repeat one
+	SOAK=$(SOAK) SOAKFLAGS='$(SOAKFLAGS)' .ci/run soak
 
 check: ## all that a change must pass (.ci/run)
 	.ci/run

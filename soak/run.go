@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// options are what one run is to be like.
+type options struct {
+	engine string
+	time   time.Duration
+	seed   uint64
+	rate   int // requests a second
+	lanes  int // visits at a time
+	fault  string
+	warm   time.Duration // of the load before the server is measured first
+	settle time.Duration // that the server may take to let go of what is over
+	log    func(format string, args ...any)
+}
+
+const (
+	// patientLanes wait for timeouts of the server; they cost next to nothing.
+	patientLanes = 6
+	// idleLinks is how many connections rest, on each way, while the server is measured.
+	idleLinks = 8
+	// lingers is longer than the server reads on from a connection that it closes,
+	// which is what it does longest after everything is over.
+	lingers = 3 * time.Second
+	// heapSlack is what the heap may have grown by. The seed decides what the
+	// server was doing last, and with that the size of the maps, queues and wheels
+	// that it keeps; a leak of 100 octets for each request is twice as much after
+	// the 20,000 requests of a short run.
+	heapSlack = 1 << 20
+)
+
+// goroutineSlack is how many goroutines there may be more than at the start: an
+// event loop keeps up to two workers for the next ones to block, and there is a
+// loop for each processor. On the goroutine engine there is nothing of the kind.
+func goroutineSlack(engine string) int {
+	if engine == "goroutine" {
+		return 0
+	}
+	return 2 * runtime.GOMAXPROCS(0)
+}
+
+// run is one server under load, from its start to its end.
+type run struct {
+	options
+	load    *load
+	process *process
+	rng     *rand.Rand
+	cancel  context.CancelCauseFunc
+	before  stats // of the server process, before it served
+	rested  stats // with idle connections, before the load
+	after   stats // with idle connections, after the load
+	ended   stats // after the graceful end
+	ledger  *serverLedger
+	idle    []*link
+	took    time.Duration // of the graceful end
+	late    uint64        // requests that were sent from there on
+}
+
+// soak runs a server under load, and says what was wrong first.
+func soak(ctx context.Context, o options) (*run, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &run{options: o, cancel: cancel, rng: rand.New(rand.NewPCG(o.seed, uint64(len(o.engine))))}
+	defer func() {
+		if r.process != nil {
+			_ = r.process.cmd.Process.Kill()
+			<-r.process.gone
+		}
+	}()
+	err := r.all(ctx)
+	if r.process == nil {
+		return r, err
+	}
+	// Whoever cancels first knows best.
+	var v *violation
+	if cause := context.Cause(ctx); errors.As(cause, &v) {
+		err = cause
+	}
+	if !errors.As(err, &v) {
+		return r, err
+	}
+	select {
+	case <-r.process.gone: // a server that died is the reason for everything else
+		if r.process.err != nil {
+			return r, &violation{what: r.process.death()}
+		}
+	case <-time.After(time.Second):
+		if file, failed := r.dump(); failed == nil {
+			err = fmt.Errorf("%w\nwhat there is inside of the server is in %s", err, file)
+		}
+	}
+	return r, err
+}
+
+func (r *run) all(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "pleat-soak")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if err := r.start(folder); err != nil {
+		return err
+	}
+	defer r.load.upstream.stop()
+
+	if err := r.load.warm(ctx, r.rng, r.lanes, r.warm); err != nil {
+		return err
+	}
+	if err := r.rest(ctx, func() error { r.rested, err = r.settled(); return err }); err != nil {
+		return err
+	}
+	r.log("at rest: %v", r.rested)
+	if err := r.drive(ctx); err != nil {
+		return err
+	}
+	return r.rest(ctx, func() error {
+		if r.after, err = r.wantLike(r.rested, 5*idleLinks); err != nil {
+			return err
+		}
+		r.log("at rest: %v", r.after)
+		if err := r.compare(); err != nil {
+			return err
+		}
+		return r.end(ctx)
+	})
+}
+
+func (r *run) fail(err error) { r.cancel(err) }
+
+// start starts the upstream and the server.
+func (r *run) start(folder string) error {
+	if err := writeStaticFiles(filepath.Join(folder, "files")); err != nil {
+		return err
+	}
+	temp := filepath.Join(folder, "tmp")
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		return err
+	}
+	up, err := startUpstream(r.fail)
+	if err != nil {
+		return err
+	}
+	r.load = &load{book: newBook(), pace: newPace(r.rate), files: map[string][]byte{}, upstream: up, visits: map[string]int{}}
+	for name, size := range staticFiles {
+		r.load.files[name] = octets(name, size)
+	}
+	config := serverConfig{Engine: r.engine, Folder: folder, Upstream: up.url, Fault: r.fault}
+	if r.process, err = startProcess(config, temp, r.fail); err != nil {
+		up.stop()
+		return err
+	}
+	first, err := r.process.next()
+	if err == nil && first.Stats != nil {
+		r.before = *first.Stats
+		first, err = r.process.next()
+	}
+	if err == nil && first.Ready == nil {
+		err = fmt.Errorf("the server process is not ready, but says %+v", first)
+	}
+	if err == nil {
+		r.load.raw, r.load.http2, err = waysTo(first.Ready)
+	}
+	if err != nil {
+		up.stop()
+	}
+	return err
+}
+
+// drive is the load itself.
+func (r *run) drive(ctx context.Context) error {
+	until := time.Now().Add(r.time)
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		ticks := time.NewTicker(max(r.time/10, 10*time.Second))
+		defer ticks.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticks.C:
+				r.log("%d requests, %v to go", r.load.book.total(), time.Until(until).Round(time.Second))
+			}
+		}
+	}()
+	return r.load.drive(ctx, r.rng, r.lanes, patientLanes, until)
+}
+
+// rest calls f while connections of all ways rest.
+func (r *run) rest(ctx context.Context, f func() error) error {
+	v := (&visit{load: r.load, ctx: ctx, rng: r.rng}).fork()
+	r.idle = nil
+	for i := range r.load.raw {
+		for range idleLinks {
+			l, err := r.load.raw[i].openLink(v)
+			if err != nil {
+				return v.refusal("", r.load.raw[i].name, err)
+			}
+			defer l.close()
+			r.idle = append(r.idle, l)
+			if _, err := v.do(l, &queries[0]); err != nil {
+				return err
+			}
+		}
+	}
+	return f()
+}
+
+func (r *run) stats() (stats, error) {
+	answer, err := r.process.ask(askStats)
+	if err != nil {
+		return stats{}, err
+	}
+	if answer.Stats == nil {
+		return stats{}, fmt.Errorf("the server process has no stats, but says %+v", answer)
+	}
+	return *answer.Stats, nil
+}
+
+// settled is the least the server has within a time in which everything that is over
+// should be gone.
+func (r *run) settled() (stats, error) {
+	least, err := r.stats()
+	for until := time.Now().Add(lingers); err == nil && time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
+		var s stats
+		if s, err = r.stats(); err == nil {
+			s.Goroutines, s.Files, s.Heap = min(s.Goroutines, least.Goroutines), min(s.Files, least.Files), min(s.Heap, least.Heap)
+			least = s
+		}
+	}
+	if err == nil && (least.Open != 5*idleLinks || least.Underway != 0 || least.TempFiles != 0) {
+		err = &violation{what: fmt.Sprintf("the server does not come to rest: %v", least)}
+	}
+	return least, err
+}
+
+// wantLike waits until the server has no more than it had, and open connections.
+func (r *run) wantLike(was stats, open int) (stats, error) {
+	slack := goroutineSlack(r.engine)
+	if open == 0 {
+		slack = 0 // the loops have ended
+	}
+	for until := time.Now().Add(r.settle); ; time.Sleep(100 * time.Millisecond) {
+		is, err := r.stats()
+		if err != nil {
+			return is, err
+		}
+		var over []string
+		note := func(what string, is, limit int64) {
+			if is > limit {
+				over = append(over, fmt.Sprintf("%s: %d, not %d or less", what, is, limit))
+			}
+		}
+		note("goroutines", int64(is.Goroutines), int64(was.Goroutines+slack))
+		note("open descriptors", int64(is.Files), int64(was.Files))
+		note("octets of heap", is.Heap, max(was.Heap, r.rested.Heap)+heapSlack)
+		note("temporary files", int64(is.TempFiles), 0)
+		note("connections", int64(is.Open), int64(open))
+		note("requests under way", int64(is.Underway), 0)
+		if len(over) == 0 {
+			return is, nil
+		}
+		if time.Now().After(until) {
+			return is, &violation{what: fmt.Sprintf("the server does not go back to what it was (%v): %s", was, strings.Join(over, "; "))}
+		}
+	}
+}
+
+// dump writes what the server process has inside to a file.
+func (r *run) dump() (name string, err error) {
+	answer, err := r.process.ask(askDump)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "pleat-soak-"+r.engine+"-*.txt")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(answer.Dump)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// compare holds the books against each other.
+func (r *run) compare() error {
+	answer, err := r.process.ask(askLedger)
+	if err != nil {
+		return err
+	}
+	r.ledger = answer.Ledger
+	if err := r.load.book.compare(r.ledger); err != nil {
+		return &violation{what: err.Error()}
+	}
+	return nil
+}
+
+// end ends the server gracefully, with traffic still arriving. Whatever came to a
+// handler has to be answered, and the rest not to have been begun.
+func (r *run) end(ctx context.Context) error {
+	r.load.ending.Store(true)
+	sent := r.load.book.total()
+	driven := make(chan error, 1)
+	go func() { driven <- r.load.drive(ctx, r.rng, r.lanes, 0, time.Time{}) }()
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
+	began := time.Now()
+	answer, err := r.process.ask(askDrain)
+	r.took = time.Since(began)
+	if err == nil && (answer.Drained == nil || *answer.Drained != "") {
+		err = fmt.Errorf("shutting down: %+v", answer)
+		if answer.Drained != nil {
+			err = &violation{what: "shutting down: " + *answer.Drained}
+		}
+	}
+	if err := errors.Join(<-driven, err); err != nil {
+		return err
+	}
+	r.late = r.load.book.total() - sent
+	for _, l := range r.idle {
+		if !atEnd(l.in) {
+			return &violation{what: "a resting connection was not closed in good order", way: l.wayName}
+		}
+	}
+	if r.ended, err = r.wantLike(r.before, 0); err != nil {
+		return err
+	}
+	r.log("ended in %v: %v", r.took.Round(time.Millisecond), r.ended)
+	if err := r.compare(); err != nil {
+		return err
+	}
+	return r.process.stop()
+}
