@@ -159,10 +159,7 @@ func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.Rea
 		}
 	}
 	if opts.ETag == "" && !modTime.IsZero() {
-		size, err := content.Seek(0, io.SeekEnd)
-		if err == nil {
-			_, err = content.Seek(0, io.SeekStart)
-		}
+		size, err := sizeOf(content)
 		if err != nil {
 			return newFileError(err)
 		}
@@ -173,8 +170,16 @@ func (r *HTTPRequest) SendContent(name string, modTime time.Time, content io.Rea
 			return err
 		}
 	}
-	http.ServeContent(r.ResponseWriter(), heedRange(r.StdRequest()), name, modTime, content)
+	http.ServeContent(r.ResponseWriter(), heedRange(r.StdRequest(), content), name, modTime, content)
 	return nil
+}
+
+// sizeOf is how long content is, which is at its start then.
+func sizeOf(content io.Seeker) (size int64, err error) {
+	if size, err = content.Seek(0, io.SeekEnd); err == nil {
+		_, err = content.Seek(0, io.SeekStart)
+	}
+	return size, err
 }
 
 // dropBody forgets status, body and length, which another way of answering is

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,15 +16,22 @@ const maxRanges = 32
 
 // heedRange is q, without its Range if that is better ignored, as a server may
 // (RFC 9110, section 14.2).
-func heedRange(q *http.Request) *http.Request {
+func heedRange(q *http.Request, content io.Seeker) *http.Request {
 	ranges, ok := strings.CutPrefix(q.Header.Get("Range"), "bytes=")
-	if !ok || strings.Count(ranges, ",") < maxRanges && !hasEmptySuffix(ranges) {
+	if !ok || strings.Count(ranges, ",") < maxRanges && !hasEmptySuffix(ranges) && !isEmpty(content) {
 		return q
 	}
 	whole := *q
 	whole.Header = q.Header.Clone()
 	whole.Header.Del("Range")
 	return &whole
+}
+
+// isEmpty reports whether there is nothing to have a part of: the last octets of
+// nothing could not even be written down as a Content-Range.
+func isEmpty(content io.Seeker) bool {
+	size, err := sizeOf(content)
+	return err == nil && size == 0
 }
 
 // hasEmptySuffix reports whether the last 0 octets are asked for, which RFC 9110
