@@ -17,6 +17,8 @@ const (
 	formMemory = 256 << 10
 	// formSize bounds an urlencoded form, which is held in memory whole.
 	formSize = 10 << 20
+	// epilogueSize bounds what is read behind a multipart form.
+	epilogueSize = 16 << 10
 )
 
 // ErrForm is returned for a body that claims to be a form and cannot be read as
@@ -122,6 +124,10 @@ func (r *HTTPRequest) readForm() (f formState) {
 			return f
 		}
 		f.values = url.Values(f.multi.Value)
+		// The form ends before its body does, by what the framing adds at least. To
+		// answer in between would have net/http end an HTTP/2 connection on which a
+		// trailer section is still to come. An error there is none of the form.
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.BodyReader(), epilogueSize))
 	}
 	return f
 }
