@@ -87,7 +87,7 @@ func TestServerAlone(t *testing.T) {
 }
 
 func TestServerListeners(t *testing.T) {
-	folder, err := os.MkdirTemp("", "pleat")
+	folder, err := os.MkdirTemp("", "pleat") //nolint:usetesting // the path of a socket has to be short
 	if err != nil {
 		t.Fatal(err)
 	}
