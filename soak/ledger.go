@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // bits is a set of the numbers of requests.
@@ -66,13 +67,16 @@ type book struct {
 	refused  bits // the server was ending, and there was no answer at all
 	kinds    map[string]*clientCount
 	ways     map[string]int
-	names    []string // of the kinds, in the order they came
-	kindOf   []byte   // of each request, an index into names
+	open     map[uint64]time.Time // when it was sent, for each request that is neither answered nor left
+	names    []string             // of the kinds, in the order they came
+	kindOf   []byte               // of each request, an index into names
 }
 
 type clientCount struct{ Sent, Answered, Left, Refused int }
 
-func newBook() *book { return &book{kinds: map[string]*clientCount{}, ways: map[string]int{}} }
+func newBook() *book {
+	return &book{kinds: map[string]*clientCount{}, ways: map[string]int{}, open: map[uint64]time.Time{}}
+}
 
 // send takes note of a request that is about to be sent, and gives it its nonce.
 func (b *book) send(kind, way string) string {
@@ -87,6 +91,7 @@ func (b *book) send(kind, way string) string {
 	b.kindOf = append(b.kindOf, byte(slices.Index(b.names, kind)))
 	b.kinds[kind].Sent++
 	b.ways[way]++
+	b.open[n] = time.Now()
 	return makeNonce(kind, n)
 }
 
@@ -97,6 +102,7 @@ func (b *book) count(nonce string, f func(n uint64, c *clientCount)) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.open, n)
 	f(n, b.kinds[kind])
 }
 
@@ -130,6 +136,18 @@ func (b *book) refuse(nonce string) {
 		c.Refused++
 		b.refused.add(n)
 	})
+}
+
+// oldest is the request that has been under way for longest.
+func (b *book) oldest() (nonce string, age time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for n, since := range b.open {
+		if a := time.Since(since); a > age {
+			nonce, age = makeNonce(b.names[b.kindOf[n]], n), a
+		}
+	}
+	return nonce, age
 }
 
 // total is how many requests were sent so far.

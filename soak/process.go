@@ -19,6 +19,7 @@ type process struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	fail    func(error)
+	asking  sync.Mutex // one command at a time
 	answers chan report
 	gone    chan struct{} // closed when it has ended
 	err     error         // how, once gone is closed
@@ -102,6 +103,8 @@ func (p *process) next() (report, error) {
 
 // ask gives the process a command, and returns its answer.
 func (p *process) ask(command string) (report, error) {
+	p.asking.Lock()
+	defer p.asking.Unlock()
 	if _, err := io.WriteString(p.in, command+"\n"); err != nil {
 		select {
 		case <-p.gone:

@@ -98,9 +98,7 @@ func soak(ctx context.Context, o options) (*run, error) {
 			return r, &violation{what: r.process.death()}
 		}
 	case <-time.After(time.Second):
-		if file, failed := r.dump(); failed == nil {
-			err = fmt.Errorf("%w\nwhat there is inside of the server is in %s", err, file)
-		}
+		err = fmt.Errorf("%w\n%s", err, r.dumpBoth())
 	}
 	return r, err
 }
@@ -187,14 +185,21 @@ func (r *run) drive(ctx context.Context) error {
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
-		ticks := time.NewTicker(max(r.time/10, 10*time.Second))
+		ticks, looks := time.NewTicker(max(r.time/10, 10*time.Second)), time.NewTicker(answerTime/10)
 		defer ticks.Stop()
-		for {
+		defer looks.Stop()
+		for seen := ""; ; {
 			select {
 			case <-done:
 				return
 			case <-ticks.C:
 				r.log("%d requests, %v to go", r.load.book.total(), time.Until(until).Round(time.Second))
+			case <-looks.C:
+				// While an answer can still be waited for, there is to be seen why.
+				if nonce, age := r.load.book.oldest(); age > answerTime/2 && nonce != seen {
+					seen = nonce
+					r.log("%s is not answered after %v: %s", nonce, age.Round(time.Second), r.dumpBoth())
+				}
 			}
 		}
 	}()
@@ -290,18 +295,24 @@ func (r *run) wantLike(was stats, open int) (stats, error) {
 	}
 }
 
-// dump writes what the server process has inside to a file.
-func (r *run) dump() (name string, err error) {
+// dumpBoth writes what the server process has inside to a file, and this one to
+// another, and says where.
+func (r *run) dumpBoth() string {
+	text := ""
 	answer, err := r.process.ask(askDump)
-	if err != nil {
-		return "", err
+	for name, inside := range map[string]string{"server": answer.Dump, "client": dump()} {
+		f, failed := os.CreateTemp("", "pleat-soak-"+r.engine+"-"+name+"-*.txt")
+		if failed == nil {
+			_, failed = f.WriteString(inside)
+			failed = errors.Join(failed, f.Close())
+			text += fmt.Sprintf("what there is inside of the %s is in %s\n", name, f.Name())
+		}
+		err = errors.Join(err, failed)
 	}
-	f, err := os.CreateTemp("", "pleat-soak-"+r.engine+"-*.txt")
 	if err != nil {
-		return "", err
+		text += err.Error() + "\n"
 	}
-	_, err = f.WriteString(answer.Dump)
-	return f.Name(), errors.Join(err, f.Close())
+	return strings.TrimSpace(text)
 }
 
 // compare holds the books against each other.
