@@ -39,8 +39,10 @@ func isEmpty(content io.Seeker) bool {
 // ends before it begins.
 func hasEmptySuffix(ranges string) bool {
 	for spec := range strings.SplitSeq(ranges, ",") {
-		suffix, ok := strings.CutPrefix(strings.TrimSpace(spec), "-")
-		if n, err := strconv.ParseInt(suffix, 10, 64); ok && err == nil && n == 0 {
+		// With the blanks that http.ServeContent allows.
+		first, last, _ := strings.Cut(spec, "-")
+		n, err := strconv.ParseInt(strings.TrimSpace(last), 10, 64)
+		if strings.TrimSpace(first) == "" && err == nil && n == 0 {
 			return true
 		}
 	}
