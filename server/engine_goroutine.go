@@ -196,9 +196,6 @@ const drainGrace = 250 * time.Millisecond
 
 // readHead reads when no handler runs.
 func (g *goroutineConn) readHead(c *HTTPConnection, headBy time.Time) (int, error) {
-	if r, ok := g.raw.(*relay); ok && len(r.ahead) > 0 && g.conn == r.Conn {
-		return r.Read(c.room()) // came with the PROXY header
-	}
 	for {
 		by := headBy
 		draining := g.engine.srv.draining.Load()
@@ -209,12 +206,21 @@ func (g *goroutineConn) readHead(c *HTTPConnection, headBy time.Time) (int, erro
 		if !draining && g.engine.srv.draining.Load() {
 			continue // the nudge may have come before our deadline
 		}
-		n, err := g.conn.Read(c.room())
+		n, err := g.receive(c.room())
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !passed(by) {
 			continue // a nudge
 		}
 		return n, err
 	}
+}
+
+// receive reads from the connection: first what came with a PROXY header, unless it
+// is TLS's. Whoever reads octets of HTTP reads here.
+func (g *goroutineConn) receive(p []byte) (int, error) {
+	if r, ok := g.raw.(*relay); ok && len(r.ahead) > 0 && g.conn == r.Conn {
+		return r.Read(p)
+	}
+	return g.conn.Read(p)
 }
 
 // nudge makes a connection that waits for a request notice that the server

@@ -21,7 +21,7 @@ func (g *goroutineConn) read(p []byte) (int, error) {
 		if g.interrupted.Load() {
 			return 0, os.ErrDeadlineExceeded
 		}
-		n, err := g.conn.Read(p)
+		n, err := g.receive(p)
 		g.readPace.add(n, time.Since(now))
 		if n > 0 {
 			return n, nil
@@ -146,7 +146,7 @@ func (g *goroutineConn) watch(c *HTTPConnection) {
 			if g.interrupted.Load() {
 				return
 			}
-			n, err := g.conn.Read(space)
+			n, err := g.receive(space)
 			c.received(n)
 			switch {
 			case n > 0: // the next request: nothing more can be learnt

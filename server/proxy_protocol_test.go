@@ -6,9 +6,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -413,6 +415,30 @@ func TestProxyProtocolHijack(t *testing.T) {
 	c.send("%s", line4+"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	c.send("hello\n")
 	c.wantLine("192.0.2.7:4321 198.51.100.1:443 hello")
+}
+
+// A body that came together with the PROXY header is still a body, however much of
+// it there was: nothing is left out, and nothing of it becomes another request.
+func TestProxyProtocolBody(t *testing.T) {
+	addr := startProxied(t, &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		body, err := r.Body()
+		if err != nil {
+			t.Error(err)
+		}
+		_ = r.SendString(200, text, fmt.Sprintf("%s %x", r.Path(), sha256.Sum256(body)))
+	})}, &server.ProxyProtocol{Trusted: loopback})
+	for _, size := range []int{100, 7000, 8192, 20_000, 60_000, 300_000} {
+		body := strings.Repeat("GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n", size/38)
+		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(body)))
+		c := dial(t, addr)
+		c.send("%s", fmt.Sprintf("%sPOST /body HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", line4, len(body), body)+
+			"GET /next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		for _, want := range []string{"/body " + sum, "/next " + fmt.Sprintf("%x", sha256.Sum256(nil))} {
+			if a := c.read("GET"); a.body != want {
+				t.Errorf("with a body of %d octets: %q, want %q", len(body), a.body, want)
+			}
+		}
+	}
 }
 
 func TestProxyProtocolShutdown(t *testing.T) {
