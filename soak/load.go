@@ -29,10 +29,11 @@ type load struct {
 // drive has lanes make visits, until ctx ends or the server takes no more requests.
 // A visit that has begun is not broken off. Some lanes are for the shapes that wait
 // for the server's timeouts; none of those begins that would not be over by until.
-func (l *load) drive(ctx context.Context, rng *rand.Rand, lanes, patient int, until time.Time) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+func (l *load) drive(ctx context.Context, rng *rand.Rand, lanes, patient int, until time.Time) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var all sync.WaitGroup
+	var first sync.Once
 	for i := range lanes + patient {
 		v := (&visit{load: l, ctx: ctx, rng: rng}).fork()
 		fits := func(s *shape) bool { return s.takes == 0 && (s.ending || !l.ending.Load()) }
@@ -40,17 +41,14 @@ func (l *load) drive(ctx context.Context, rng *rand.Rand, lanes, patient int, un
 			fits = func(s *shape) bool { return s.takes > 0 && time.Now().Add(s.takes).Before(until) }
 		}
 		all.Go(func() {
-			if err := v.lane(fits); err != nil {
-				cancel(err)
+			if wrong := v.lane(fits); wrong != nil {
+				first.Do(func() { err = wrong })
+				cancel()
 			}
 		})
 	}
 	all.Wait()
-	var v *violation
-	if errors.As(context.Cause(ctx), &v) {
-		return v
-	}
-	return nil
+	return err
 }
 
 // lane makes one visit after the other. The error is a violation.
