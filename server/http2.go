@@ -209,7 +209,7 @@ func (h *http2Server) connState(conn net.Conn, state http.ConnState) {
 	case state == http.StateClosed:
 		c.close()
 	default:
-		c.machine.setState(state)
+		c.state(state)
 	}
 }
 

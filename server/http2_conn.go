@@ -23,6 +23,56 @@ type http2Conn struct {
 	handlers int                       // that have not returned; guarded by mu
 	requests map[*HTTPRequest]struct{} // that are being answered; guarded by mu
 	closed   bool                      // guarded by mu
+	tails    http2Tails                // guarded by mu
+}
+
+// http2Tails are what net/http still has to write of answers whose handlers have
+// returned, on one connection: a few KiB for each, that the client may not take.
+type http2Tails struct {
+	streams bool        // some are open
+	count   int         // of answers since there was none
+	own     bool        // a handler has set a deadline of its own for one
+	timer   *time.Timer // ends the connection; runs while there is nothing but tails
+}
+
+// leaveTail is called when an answer is whole as far as its handler is concerned.
+func (c *http2Conn) leaveTail(own bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tails.count++
+	c.tails.own = c.tails.own || own
+}
+
+// boundTails gives tails their time. The caller holds mu.
+func (c *http2Conn) boundTails() {
+	t := &c.tails
+	if c.closed || c.handlers > 0 || !t.streams || t.count == 0 || t.own {
+		return
+	}
+	now := time.Now()
+	p := newPace(c.set.minRate, c.set.rateGrace)
+	if by := p.deadline(now, t.count*frameSize); !by.IsZero() {
+		t.timer = time.AfterFunc(by.Sub(now), c.g.closeNow)
+	}
+}
+
+// freeTails takes it back. The caller holds mu.
+func (c *http2Conn) freeTails() {
+	if c.tails.timer != nil {
+		c.tails.timer.Stop()
+		c.tails.timer = nil
+	}
+}
+
+// state takes note that streams are open, or none is.
+func (c *http2Conn) state(state http.ConnState) {
+	c.machine.setState(state)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tails.streams = state == http.StateActive; !c.tails.streams {
+		c.freeTails()
+		c.tails.count, c.tails.own = 0, false
+	}
 }
 
 // enter counts a handler in; false when nobody is there for its answer.
@@ -36,6 +86,7 @@ func (c *http2Conn) enter() bool {
 		c.firstBy.Stop()
 	}
 	c.handlers++
+	c.freeTails()
 	return true
 }
 
@@ -65,6 +116,7 @@ func (c *http2Conn) leave() {
 	c.mu.Lock()
 	c.handlers--
 	over := c.closed && c.handlers == 0
+	c.boundTails()
 	c.mu.Unlock()
 	if over {
 		c.srv.tracker.forget(c.g)
@@ -79,6 +131,7 @@ func (c *http2Conn) close() {
 	if c.firstBy != nil {
 		c.firstBy.Stop()
 	}
+	c.freeTails()
 	over := c.handlers == 0
 	c.mu.Unlock()
 	if over {

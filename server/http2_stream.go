@@ -110,7 +110,8 @@ func (s *peerStream) complete(x *exchange, head http.Header) {
 }
 
 // end lets go of the stream. What net/http still has to write of an answer that is
-// whole goes within the pace, too.
+// whole is bounded by its connection: a deadline of the stream that net/http comes to
+// know when the stream has closed would hold on to all of the connection until then.
 func (s *peerStream) end(whole bool) {
 	if s == nil {
 		return
@@ -118,7 +119,7 @@ func (s *peerStream) end(whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	if by := s.writePace.deadline(time.Now(), frameSize); whole && !s.ownWrite && !by.IsZero() {
-		_ = s.controller.SetWriteDeadline(by)
+	if whole {
+		s.conn.leaveTail(s.ownWrite)
 	}
 }
