@@ -44,8 +44,9 @@ func startProcess(config serverConfig, temp string, fail func(error)) (*process,
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(self, serveFlag, string(arg)), fail: fail, answers: make(chan report, 4), gone: make(chan struct{})}
-	// The first race ends it, and this process with it.
-	p.cmd.Env = append(os.Environ(), "TMPDIR="+temp, "GORACE=halt_on_error=1 exitcode=66", "GOTRACEBACK=all")
+	// The first race ends it, and this process with it. The profile of the heap is
+	// to show what is there rather than what there is much of.
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+temp, "GORACE=halt_on_error=1 exitcode=66", "GODEBUG=memprofilerate=4096", "GOTRACEBACK=all")
 	p.cmd.Stderr = &p.errors
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
