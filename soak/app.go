@@ -37,6 +37,7 @@ type site struct {
 	ledger   serverLedger // guarded by mu, as the following
 	underway int
 	kept     [64]keptRequest
+	faulty   bool // faults are due
 	leaked   leaked
 }
 

@@ -11,6 +11,7 @@ const (
 	askLedger = "ledger"
 	askDrain  = "drain" // shut down gracefully; answered when that is done
 	askDump   = "dump"
+	askFaults = "faults" // from now on do wrong what the configuration asks for
 )
 
 // report is a line of the server process: the answer to a command, or, out of turn,

@@ -21,9 +21,16 @@ type leaked struct {
 	files []*os.File
 }
 
-// fault does wrong what the configuration asks for, for a request in a hundred.
+// fault does wrong what the configuration asks for, for a request in a hundred, once
+// it is known what the server is like at rest.
 func (s *site) fault(c *pleat.Context, number uint64) {
-	if number%100 != 99 {
+	if number%100 != 99 || s.config.Fault == "" {
+		return
+	}
+	s.mu.Lock()
+	due := s.faulty
+	s.mu.Unlock()
+	if !due {
 		return
 	}
 	switch s.config.Fault {
@@ -32,13 +39,18 @@ func (s *site) fault(c *pleat.Context, number uint64) {
 	case "lose":
 		panic(http.ErrAbortHandler)
 	case "twice":
-		_ = s.account(func(*pleat.Context) error { return nil })(c)
+		if _, again := calledTwice.Get(c); !again {
+			calledTwice.Set(c, true)
+			_ = s.account(func(*pleat.Context) error { return nil })(c)
+		}
 	case "race":
 		go func() { s.underway++ }()
 	case "leak":
 		s.leak()
 	}
 }
+
+var calledTwice = pleat.NewKey[bool]("called twice")
 
 // leak leaves a goroutine, a descriptor, a temporary file and some memory behind.
 func (s *site) leak() {

@@ -179,6 +179,9 @@ func (r *run) start(folder string) error {
 
 // drive is the load itself.
 func (r *run) drive(ctx context.Context) error {
+	if _, err := r.process.ask(askFaults); err != nil {
+		return err
+	}
 	until := time.Now().Add(r.time)
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()

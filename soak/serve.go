@@ -97,6 +97,11 @@ func (p *serverProcess) obey(command string) report {
 		return report{Drained: &text}
 	case askDump:
 		return report{Dump: dump()}
+	case askFaults:
+		p.site.mu.Lock()
+		p.site.faulty = true
+		p.site.mu.Unlock()
+		return report{}
 	}
 	return report{Violation: "there is no command " + command}
 }
@@ -198,7 +203,11 @@ type logCheck struct{ violation func(string) }
 
 // expectedErrors are what lines of the log have that are asked for: panics, and what
 // refuses a WebSocket while the server ends.
-var expectedErrors = [][]byte{[]byte(`"request_id":"` + kindPanic + `.`), []byte(`"error":"server: draining","status":503`)}
+var expectedErrors = [][]byte{
+	[]byte(`"request_id":"` + kindPanic + `.`),
+	[]byte(`"error":"server: draining","status":503`),
+	[]byte(`"route":"/websocket","status":503`), // the same request in the access log
+}
 
 func (l *logCheck) Write(line []byte) (int, error) { return l.WriteLevel(zerolog.NoLevel, line) }
 

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func testOptions(t *testing.T, engine string) options {
-	return options{engine: engine, time: 2 * time.Second, seed: 1, rate: 200, lanes: 8, warm: time.Second, settle: 5 * time.Second, log: t.Logf}
+	return options{engine: engine, time: 2 * time.Second, seed: 1, rate: 200, lanes: 8, warm: time.Second, settle: 10 * time.Second, log: t.Logf}
 }
 
 func TestSoak(t *testing.T) {
