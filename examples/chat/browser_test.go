@@ -170,7 +170,10 @@ func (b *browser) open(url string) *tab {
 	}
 	b.do("", "Target.createTarget", map[string]any{"url": url}, &target)
 	b.do("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &target)
-	return &tab{b, target.SessionID}
+	p := &tab{b, target.SessionID}
+	// A new page is at first an empty one, which is complete, too.
+	p.until(`location.href !== 'about:blank' && document.readyState`, "complete")
+	return p
 }
 
 func (b *browser) do(session, method string, params, result any) {
@@ -216,7 +219,6 @@ func (p *tab) until(expression, want string) {
 
 func (p *tab) join(name string) {
 	p.t.Helper()
-	p.until(`document.readyState`, "complete")
 	p.eval(fmt.Sprintf(`document.getElementById('name').value = %q; document.querySelector('#join button').click()`, name))
 	p.until(statusText, "Connected")
 }
