@@ -35,7 +35,7 @@ cover: ## coverage of the main module, as a list and in coverage.out
 	go test -coverpkg=./... -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out
 
-fuzz: ## every fuzz target for FUZZTIME (30s) in turn, or FUZZJOBS (1) at a time; FUZZ='Head|Form' for some
+fuzz: ## every fuzz target for FUZZTIME (30s), FUZZJOBS (2) at a time; FUZZ='Head|Form' for some
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 
 bench: ## pleat against its rivals and the limit of this machine, as ratios
