@@ -302,8 +302,8 @@ func TestLoopHijackedEcho(t *testing.T) {
 			c.wantLine(fmt.Sprintf("%d-%d", i, j))
 		}
 	}
-	if got := openFiles(); got != before+2*n {
-		t.Errorf("%d descriptors for %d connections, want %d", got-before, n, 2*n)
+	if got := openFiles(); got > before+2*n {
+		t.Errorf("%d descriptors for %d connections, want at most %d", got-before, n, 2*n)
 	}
 	conns[0].send("deadline\n")
 	if err := <-deadlines; !errors.Is(err, os.ErrDeadlineExceeded) {
