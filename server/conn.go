@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,7 +176,7 @@ func (c *HTTPConnection) run() action {
 
 // takeRequest makes the request whose head is the first n octets of the input.
 func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
-	r := c.request()
+	r := c.slab.next()
 	r.c = c
 	r.start = c.arrived
 	r.head = c.parser.head
@@ -196,8 +195,7 @@ func (c *HTTPConnection) takeRequest(n int) *HTTPRequest {
 	} else if !c.body.complete.Load() {
 		c.body.complete.Store(true)
 	}
-	c.keep = !c.set.disableKeepAlive && !c.srv.draining.Load() && !r.head.close &&
-		(r.head.minor >= 1 || r.head.keepAlive)
+	c.keep = !c.set.disableKeepAlive && !c.srv.draining.Load() && r.head.persists()
 	c.t.next()
 	return r
 }
@@ -257,10 +255,8 @@ func (c *HTTPConnection) dispatch(r *HTTPRequest, x *exchange) (aborted bool) {
 }
 
 func logPanic(log *zerolog.Logger, r *HTTPRequest, v any) {
-	stack := make([]byte, 16<<10)
-	stack = stack[:runtime.Stack(stack, false)]
 	log.Error().Interface("panic", panicText(v)).Str("method", r.Method()).Str("path", clip(r.Path(), 2048)).
-		Bytes("stack", stack).Msg("server: handler panicked")
+		Bytes("stack", stack()).Msg("server: handler panicked")
 }
 
 // finish completes the answer, fences the request off, and gets the connection
@@ -308,7 +304,8 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 		return actAbort
 	}
 	if !c.discardBody(r) || closeAfter || !c.keep || c.closing.Load() {
-		c.linger = c.linger || c.buffered()
+		// A peer that was not going to end the connection may be sending already.
+		c.linger = c.linger || c.buffered() || r.head.persists()
 		return actClose
 	}
 	return actRead
@@ -318,7 +315,7 @@ func (c *HTTPConnection) finish(r *HTTPRequest, x *exchange, aborted bool) actio
 func (c *HTTPConnection) reject(perr *ProtocolError) {
 	c.linger = true
 	c.keep = false
-	text := decimal(perr.Status) + " " + http.StatusText(perr.Status) + ": " + perr.Reason + "\n"
+	text := perr.page()
 	c.out = appendStatusLine(c.out, perr.Status)
 	c.out = c.set.clock.appendTo(c.out)
 	c.out = append(c.out, "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"...)

@@ -10,6 +10,10 @@ import "net/http"
 // doing while it is doing it, from any goroutine.
 var marks [http.StateClosed + 1]HTTPRequest
 
+// through is where an active connection is that was answered for the last time: to
+// close it loses nothing.
+var through HTTPRequest
+
 // stateAt is the state of a connection that is at p, -1 before any.
 func stateAt(p *HTTPRequest) http.ConnState {
 	if p == nil {
@@ -41,6 +45,14 @@ func (c *HTTPConnection) setActive(r *HTTPRequest) {
 	before := c.at.Swap(r)
 	if c.srv.ConnState != nil && stateAt(before) != http.StateActive {
 		c.srv.ConnState(c, http.StateActive)
+	}
+}
+
+// setThrough says that nothing is left to be written, or to be read for a purpose.
+// The state stays what it is.
+func (c *HTTPConnection) setThrough() {
+	if c.State() == http.StateActive {
+		c.at.Store(&through)
 	}
 }
 

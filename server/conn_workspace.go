@@ -17,8 +17,8 @@ type workspace struct {
 	arrived time.Time // when the last octets before w did
 	parser  headParser
 
-	requests []HTTPRequest // to be handed out, see request
-	spare    *exchange     // of the request before, for the next one
+	slab  requestSlab // requests to be handed out
+	spare *exchange   // of the request before, for the next one
 
 	// Output that waits to be written, guarded by exchange.mu while a handler runs.
 	out    []byte
@@ -102,17 +102,6 @@ func (c *HTTPConnection) received(n int) { c.receivedAt(n, time.Now()) }
 func (c *HTTPConnection) receivedAt(n int, at time.Time) {
 	c.w += n
 	c.arrived = at
-}
-
-// request returns a zero request that is never handed out again, one of several
-// carved from one allocation.
-func (s *workspace) request() *HTTPRequest {
-	if len(s.requests) == 0 {
-		s.requests = make([]HTTPRequest, slabSize)
-	}
-	r := &s.requests[0]
-	s.requests = s.requests[1:]
-	return r
 }
 
 // buffered reports whether there is input that was not consumed.

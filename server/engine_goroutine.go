@@ -270,6 +270,7 @@ const (
 // overtake the answer (RFC 9112, section 9.6).
 func (g *goroutineConn) closeGently(c *HTTPConnection) {
 	defer func() { _ = g.conn.Close() }()
+	c.setThrough()
 	if !c.linger {
 		return
 	}

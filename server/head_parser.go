@@ -74,6 +74,10 @@ type head struct {
 	expectContinue bool // Expect: 100-continue, on HTTP/1.1
 }
 
+// persists reports whether the client would go on with the connection (RFC 9112,
+// section 9.3).
+func (h *head) persists() bool { return !h.close && (h.minor >= 1 || h.keepAlive) }
+
 // headState says what the next octet belongs to.
 type headState uint8
 

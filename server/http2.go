@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -277,8 +276,7 @@ func (r *replayConn) Read(p []byte) (int, error) {
 
 // refuseHTTP2 answers a request that no handler is given.
 func refuseHTTP2(w http.ResponseWriter, why *ProtocolError) {
-	text := fmt.Sprintf("%d %s: %s\n", why.Status, http.StatusText(why.Status), why.Reason)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(why.Status)
-	_, _ = io.WriteString(w, text)
+	_, _ = io.WriteString(w, why.page())
 }

@@ -64,6 +64,31 @@ func TestHandlerClosesConnection(t *testing.T) {
 	c.wantClosed("the handler said so")
 }
 
+// A client that was not going to end the connection may be sending when the server
+// ends it. A reset would make it lose what it has not read yet.
+func TestServerEndsConnectionGently(t *testing.T) {
+	for _, tt := range []struct{ name, request string }{
+		{"HTTP/1.1", "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"HTTP/1.0", "GET /%d HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dial(t, startFunc(t, func(r *server.HTTPRequest) {
+				must(t, r.SetHeader("Connection", "close"))
+				_ = r.SendString(200, text, r.Path())
+			}))
+			c.send(tt.request, 0)
+			if _, err := c.r.Peek(1); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 { // the first would have met a closed socket, the others a reset
+				c.send(tt.request, i+1)
+			}
+			c.wantAnswer(200, "/0")
+			c.wantClosed("nothing that came later is served")
+		})
+	}
+}
+
 func TestPipelining(t *testing.T) {
 	var served atomic.Int32
 	addr := startFunc(t, func(r *server.HTTPRequest) {

@@ -254,6 +254,7 @@ func (k *loopConn) wait(d time.Duration) {
 // closeGently ends the connection so that the peer can read the answer, see
 // goroutineConn.closeGently; true while it still has to be waited for.
 func (k *loopConn) closeGently() bool {
+	k.machine.setThrough()
 	if !k.machine.linger || syscall.Shutdown(k.fd, syscall.SHUT_WR) != nil {
 		k.close()
 		return false

@@ -2,7 +2,10 @@
 
 package server
 
-import "strconv"
+import (
+	"net/http"
+	"strconv"
+)
 
 // ProtocolError says that the peer broke HTTP: what it sent is not a request
 // this server may act on. The connection answers with Status and closes, and
@@ -25,6 +28,11 @@ type ProtocolError struct {
 // "server: 400: bare CR in field value".
 func (e *ProtocolError) Error() string {
 	return "server: " + strconv.Itoa(e.Status) + ": " + e.Reason
+}
+
+// page is the text that the peer is answered with.
+func (e *ProtocolError) page() string {
+	return strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + ": " + e.Reason + "\n"
 }
 
 // StatusCode is Status, for whoever turns errors into answers.

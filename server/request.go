@@ -86,21 +86,26 @@ func (r *HTTPRequest) extras() *requestExtra {
 // requestSlab hands out requests carved from one allocation: their number per
 // request matters more to the collector than their size.
 type requestSlab struct {
-	requests []HTTPRequest
+	rest []HTTPRequest
 }
 
-const slabSize = 12
+// next is a zero request that is never handed out again.
+func (s *requestSlab) next() *HTTPRequest {
+	const size = 12
+	if len(s.rest) == 0 {
+		s.rest = make([]HTTPRequest, size)
+	}
+	r := &s.rest[0]
+	s.rest = s.rest[1:]
+	return r
+}
 
 var requestSlabs = sync.Pool{New: func() any { return new(requestSlab) }}
 
-// allocRequest returns a zero request that is never handed out again.
+// allocRequest is for those who have no workspace.
 func allocRequest() *HTTPRequest {
 	s := requestSlabs.Get().(*requestSlab)
-	if len(s.requests) == 0 {
-		s.requests = make([]HTTPRequest, slabSize)
-	}
-	r := &s.requests[0]
-	s.requests = s.requests[1:]
+	r := s.next()
 	requestSlabs.Put(s)
 	return r
 }
@@ -411,7 +416,9 @@ func (r *HTTPRequest) guard(f func()) {
 // neither reads, writes, times nor closes it, and octets that were read ahead
 // are in the reader. It fails with [ErrCommitted] after part of an answer was
 // sent, and with [ErrNotHijackable] where there is no connection to have.
-// Deadlines set on the connection have been cleared.
+// Deadlines set on the connection have been cleared. The connection of a
+// long-lived request is closed after all when the server has waited long enough
+// at its end, see [HTTPRequest.EndOnDrain].
 func (r *HTTPRequest) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := r.x.lock(r); err != nil {
 		return nil, nil, err

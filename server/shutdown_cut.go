@@ -87,7 +87,7 @@ type cutting struct {
 // conn takes note of a connection that is going to be closed; c is nil when it has
 // not come to HTTP yet.
 func (k *cutting) conn(c *HTTPConnection) {
-	if c == nil || c.State() != http.StateActive {
+	if c == nil || c.State() != http.StateActive || c.at.Load() == &through {
 		return
 	}
 	k.connections++

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -124,10 +126,16 @@ func TestShutdownSaysWhoWasCut(t *testing.T) {
 // Connections on which nothing is asked are closed, but that is no loss; a request
 // that was only begun is one.
 func TestShutdownDoesNotReportIdleConnections(t *testing.T) {
-	s := &server.HTTPServer{ShutdownGrace: -1, Handler: server.HandlerFunc(ok)}
+	idle := make(chan struct{}, 1)
+	s := &server.HTTPServer{ShutdownGrace: -1, Handler: server.HandlerFunc(ok), ConnState: func(_ *server.HTTPConnection, state http.ConnState) {
+		if state == http.StateIdle {
+			idle <- struct{}{}
+		}
+	}}
 	addr := start(t, s)
 	c, fresh := dial(t, addr), dial(t, addr)
 	c.wantOpen("/")
+	<-idle // its client has the answer a little earlier
 	must(t, s.Shutdown(over()))
 	c.wantEnd("closed")
 	fresh.wantEnd("closed")
@@ -143,6 +151,22 @@ func TestShutdownDoesNotReportIdleConnections(t *testing.T) {
 		t.Errorf("Shutdown = %v", err)
 	}
 	c.wantEnd("cut")
+}
+
+// A connection that was answered for the last time stays a while for its peer to
+// read that. No more is lost when it is closed before.
+func TestShutdownDoesNotReportAnsweredConnections(t *testing.T) {
+	s := &server.HTTPServer{ShutdownGrace: -1, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		must(t, r.SetHeader("Connection", "close"))
+		ok(r)
+	})}
+	c := dial(t, start(t, s))
+	c.get("/")
+	c.wantAnswer(200, "ok")
+	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 { // it lingers from here on
+		t.Fatalf("then came %q, %v", rest, err)
+	}
+	must(t, s.Shutdown(over()))
 }
 
 func TestShutdownReportIsBounded(t *testing.T) {

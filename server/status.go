@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"unsafe"
 )
 
@@ -64,3 +65,9 @@ func clip(s string, n int) string {
 // panicText is what a log may say about a recovered value. fmt survives values
 // whose own methods panic.
 func panicText(v any) string { return fmt.Sprint(v) }
+
+// stack is the calling goroutine's, as much of it as a log should hold.
+func stack() []byte {
+	text := make([]byte, 16<<10)
+	return text[:runtime.Stack(text, false)]
+}

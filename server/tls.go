@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -170,9 +169,7 @@ func (g *goroutineConn) handshake(ctx context.Context) (*tls.ConnectionState, bo
 func (g *goroutineConn) shakeHands(ctx context.Context, t *tls.Conn) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			stack := make([]byte, 16<<10)
-			stack = stack[:runtime.Stack(stack, false)]
-			g.engine.srv.set.log.Error().Interface("panic", panicText(v)).Bytes("stack", stack).Msg("server: TLS configuration panicked")
+			g.engine.srv.set.log.Error().Interface("panic", panicText(v)).Bytes("stack", stack()).Msg("server: TLS configuration panicked")
 			err = errHandshakePanic
 		}
 	}()
