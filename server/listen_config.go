@@ -91,10 +91,8 @@ func (c *ListenConfig) Wrap(l net.Listener) (net.Listener, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if c.Backlog > 0 {
-		if err := setBacklog(l, c.Backlog); err != nil {
-			return nil, fmt.Errorf("server: setting the backlog of %v: %w", l.Addr(), err)
-		}
+	if err := c.setBacklog(l); err != nil {
+		return nil, err
 	}
 	return c.wrap(l), nil
 }
@@ -181,16 +179,7 @@ func (c *ListenConfig) open(a address, passed *inherited) ([]net.Listener, error
 	var err error
 	switch a.kind {
 	case systemdAddress:
-		ls, err := passed.named(a.text)
-		for i := range ls {
-			if err == nil {
-				var wrapped net.Listener
-				if wrapped, err = c.Wrap(ls[i]); err == nil {
-					ls[i] = wrapped
-				}
-			}
-		}
-		return ls, err
+		return c.wrapAll(passed.named(a.text))
 	case descriptorAddress:
 		l, err = descriptor(a.text)
 	case unixAddress:
@@ -203,13 +192,29 @@ func (c *ListenConfig) open(a address, passed *inherited) ([]net.Listener, error
 	if err != nil {
 		return nil, err
 	}
-	if a.kind != unixAddress && c.Backlog > 0 {
-		if err := setBacklog(l, c.Backlog); err != nil {
-			_ = l.Close()
-			return nil, fmt.Errorf("server: setting the backlog of %v: %w", l.Addr(), err)
-		}
+	if a.kind == unixAddress { // opened with its backlog
+		return []net.Listener{c.wrap(l)}, nil
+	}
+	if err := c.setBacklog(l); err != nil {
+		_ = l.Close()
+		return nil, err
 	}
 	return []net.Listener{c.wrap(l)}, nil
+}
+
+// wrapAll is Wrap for all of ls, in place. It returns ls also with an error.
+func (c *ListenConfig) wrapAll(ls []net.Listener, err error) ([]net.Listener, error) {
+	if err != nil {
+		return ls, err
+	}
+	for i := range ls {
+		l, err := c.Wrap(ls[i])
+		if err != nil {
+			return ls, err
+		}
+		ls[i] = l
+	}
+	return ls, nil
 }
 
 func (c *ListenConfig) listenTCP(addr string) (net.Listener, error) {
@@ -224,17 +229,22 @@ func (c *ListenConfig) listenTCP(addr string) (net.Listener, error) {
 	return config.Listen(context.Background(), network, addr)
 }
 
-// setBacklog changes the backlog of a socket that listens already.
-func setBacklog(l net.Listener, n int) error {
-	socket, ok := l.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("%w: it has no socket", errors.ErrUnsupported)
+// setBacklog gives Backlog to a socket that listens already.
+func (c *ListenConfig) setBacklog(l net.Listener) error {
+	if c.Backlog == 0 {
+		return nil
 	}
-	raw, err := socket.SyscallConn()
+	err := fmt.Errorf("%w: it has no socket", errors.ErrUnsupported)
+	if socket, ok := l.(syscall.Conn); ok {
+		var raw syscall.RawConn
+		if raw, err = socket.SyscallConn(); err == nil {
+			err = listenAgain(raw, c.Backlog)
+		}
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("server: setting the backlog of %v: %w", l.Addr(), err)
 	}
-	return listenAgain(raw, n)
+	return nil
 }
 
 // wrap is l itself if nothing has to be known of it.
