@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/pleat-go/pleat/server"
 )
 
@@ -67,7 +69,7 @@ func cutLinkParam(params string) (name, rest string, ok bool) {
 	}
 	params = strings.TrimLeft(params, " \t")
 	end := 0
-	for end < len(params) && isTokenOctet(params[end]) {
+	for end < len(params) && httpguts.IsTokenRune(rune(params[end])) {
 		end++
 	}
 	name, rest = params[:end], strings.TrimLeft(params[end:], " \t")
@@ -91,13 +93,8 @@ func cutLinkParam(params string) (name, rest string, ok bool) {
 		return "", "", false
 	}
 	end = 0
-	for end < len(value) && isTokenOctet(value[end]) {
+	for end < len(value) && httpguts.IsTokenRune(rune(value[end])) {
 		end++
 	}
 	return name, value[end:], end > 0
-}
-
-// isTokenOctet is tchar of RFC 9110, section 5.6.2.
-func isTokenOctet(b byte) bool {
-	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
 }

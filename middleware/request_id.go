@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/pleat-go/pleat"
 	"github.com/pleat-go/pleat/server"
 )
@@ -75,7 +77,7 @@ type requestIDs struct {
 }
 
 func (r *requestIDs) validate() error {
-	if !isToken(r.config.Header) {
+	if !httpguts.ValidHeaderFieldName(r.config.Header) {
 		return fmt.Errorf("%w: %q is not a field name", server.ErrInvalidHeader, r.config.Header)
 	}
 	for _, prefix := range r.config.TrustedPeers {
@@ -136,20 +138,6 @@ func isRequestID(s string) bool {
 		}
 	}
 	return true
-}
-
-// isToken reports whether s can name a field (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		switch s[i] {
-		case '!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~':
-		default:
-			if !isAlphanumeric(s[i]) {
-				return false
-			}
-		}
-	}
-	return s != ""
 }
 
 func isAlphanumeric(b byte) bool {

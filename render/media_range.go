@@ -2,7 +2,11 @@
 
 package render
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
 
 // mediaRange is one element of an Accept field:
 //
@@ -130,19 +134,9 @@ func isQuoted(s string) bool {
 	return true
 }
 
-// isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
-			continue
-		}
-		if !strings.Contains("!#$%&'*+-.^_`|~", s[i:i+1]) {
-			return false
-		}
-	}
-	return s != ""
-}
+// isToken reports whether s is a token (RFC 9110 §5.6.2), which is what a field
+// name is.
+func isToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
 
 // trim takes optional white space off both ends (RFC 9110 §5.6.3).
 func trim(s string) string { return strings.Trim(s, " \t") }
