@@ -15,6 +15,10 @@ import (
 	"strconv"
 )
 
+// ErrEnd is wrapped by the error of Play, together with that of the connection, when
+// all answers came, nothing came behind them, and the connection ended badly.
+var ErrEnd = errors.New("the connection ended badly")
+
 // Play holds the conversation on conn and says what went otherwise. It writes in
 // pieces, whose sizes the function gives; nil is for one write each time. The
 // caller sets deadlines and closes the connection.
@@ -62,8 +66,12 @@ func (c *Case) Play(conn net.Conn, pieces func() int) error {
 		}
 		return nil
 	}
-	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+	rest, err := io.ReadAll(r)
+	switch {
+	case len(rest) > 0:
 		return fmt.Errorf("the connection should have ended; there came %.200q, error %v", rest, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrEnd, err)
 	}
 	return nil
 }
