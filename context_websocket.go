@@ -91,8 +91,9 @@ const (
 // with 503, each by the error that WebSocket returns. Fields that were set before,
 // cookies among them, go out with the 101.
 //
-// Nothing limits how many connections there are, or how long they last: f does, if
-// that matters.
+// As long as f runs, the connection counts among server.HTTPServer.MaxConns. Nothing
+// else limits how many there are, and nothing how long they last: f does, if that
+// matters.
 func (c *Context) WebSocket(opts WebSocketOptions, f func(ctx context.Context, conn *websocket.Conn) error) error {
 	opts = opts.withDefaults()
 	if err := c.checkUpgrade(opts.Origins); err != nil {

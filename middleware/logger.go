@@ -73,8 +73,10 @@ const (
 //
 // A connection that was hijacked has its line when the handler is through with it, with
 // status 101 if that was sent, as for WebSocket. The status is 0 when it was hijacked
-// otherwise, or cut before an answer was begun. Why a request failed with 5xx is not repeated here: the app logs it with
-// its stack, under the same request_id.
+// otherwise, or cut before an answer was begun.
+//
+// Why a request failed with 5xx is not repeated here: the app logs it with its
+// stack, under the same request_id.
 //
 // Whatever comes from the client is in fields, where it is escaped, never in the
 // message, so a request cannot forge a line. A line costs no allocation, unless
