@@ -37,7 +37,7 @@ const (
 	// The times of the server that the load waits for. Whatever the load does
 	// slowly takes far less, so that a machine that is busy changes nothing.
 	headerTimeout = 15 * time.Second
-	idleTimeout   = 30 * time.Second
+	idleTimeout   = time.Minute // more than coming to rest may take, as connections idle meanwhile
 	bodyGrace     = 15 * time.Second
 	// patience is what a graceful end may take. No handler takes as long.
 	patience = 30 * time.Second
