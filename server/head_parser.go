@@ -250,7 +250,7 @@ func (p *headParser) readTarget(b []byte, limit int) bool {
 	i, classes := p.pos, p.targetClasses
 	for i < end {
 		c := octetClass[b[i]]
-		if c&octetTarget == 0 {
+		if c&octetTarget == 0 && (classes&octetQuery == 0 || !leftRawInQuery(b[i])) {
 			break
 		}
 		classes |= c

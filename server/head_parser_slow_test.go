@@ -18,6 +18,7 @@ const (
 	slowAlnum  = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	slowTchar  = slowAlnum + "!#$%&'*+-.^_`|~"
 	slowTarget = slowAlnum + "-._~:/?[]@!$&'()*+,;=%"
+	slowQuery  = slowTarget + "\\^`{|}" // behind the question mark
 )
 
 // slowHead is the verdict about a head: status is 0 when there is no error,
@@ -84,7 +85,12 @@ func slowParseUnlimited(in string, lim headLimits) (h slowHead, inTarget bool) {
 	case h.method == "" || rest[0] != ' ':
 		return bad(400)
 	}
+	var query string
 	h.target, rest = takeWhile(rest[1:], slowTarget)
+	if strings.Contains(h.target, "?") {
+		query, rest = takeWhile(rest, slowQuery)
+		h.target += query
+	}
 	switch {
 	case lim.targetBytes > 0 && len(h.target) > lim.targetBytes:
 		return bad(414)

@@ -58,7 +58,7 @@ func makeOctetClass() (t [256]uint8) {
 		unreserved = letters + digits + "-._~"
 	)
 	mark(letters+digits+"!#$%&'*+-.^_`|~", octetToken)
-	// All of RFC 3986 but the fragment's '#'. Square brackets belong to an IP
+	// All of RFC 3986 but the fragment's '#', see also leftRawInQuery. Square brackets belong to an IP
 	// literal only, but browsers send them as they are in a query
 	// ("?id[]=1"), and no reader can take them for anything else.
 	mark(unreserved+"!$&'()*+,;=:@/?%[]", octetTarget)
@@ -76,4 +76,15 @@ func makeOctetClass() (t [256]uint8) {
 		}
 	}
 	return t
+}
+
+// leftRawInQuery reports whether c, which no URI may have, is left as it is by
+// browsers behind the question mark: all that the WHATWG URL Standard's query
+// percent-encode set lacks. A query means nothing to anybody but the handler.
+func leftRawInQuery(c byte) bool {
+	switch c {
+	case '\\', '^', '`', '{', '|', '}':
+		return true
+	}
+	return false
 }
