@@ -107,10 +107,9 @@ func parallel(v *visit) error {
 // pipelined sends several requests before it reads the first answer.
 func pipelined(v *visit) error {
 	v.shape = "pipelined"
-	w := pick(v, v.load.raw)
-	l, err := w.openLink(v)
+	l, err := v.openLink()
 	if err != nil {
-		return v.refusal("", w.name, err)
+		return err
 	}
 	defer l.close()
 	for range 1 + v.rng.IntN(3) {

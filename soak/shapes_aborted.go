@@ -14,10 +14,9 @@ import (
 // malformed sends what is no HTTP, and reads what the server thinks of it.
 func malformed(v *visit) error {
 	for range 1 + v.rng.IntN(3) {
-		w := pick(v, v.load.raw)
-		l, err := w.openLink(v)
+		l, err := v.openLink()
 		if err != nil {
-			return v.refusal("", w.name, err)
+			return err
 		}
 		bad := pick(v, malformedRequests)
 		_, _ = io.WriteString(l.conn, bad)
@@ -25,7 +24,7 @@ func malformed(v *visit) error {
 		over := err == nil && atEnd(l.in)
 		l.close()
 		if err != nil || r.status < 400 || !r.last || !over {
-			return wrong("", w.name, "%q was answered with %+v, %v, the connection closed: %v", bad, r, err, over)
+			return wrong("", l.wayName, "%q was answered with %+v, %v, the connection closed: %v", bad, r, err, over)
 		}
 		v.load.malformed.Add(1)
 	}

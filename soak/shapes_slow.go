@@ -54,20 +54,16 @@ func drop(v *visit, l *link, p []byte) {
 
 // oneByHand makes one request, written by send, on a connection of its own.
 func (v *visit) oneByHand(send func(*link, *request), ask func(*visit, string) (*request, func(*reply) error)) error {
-	w := pick(v, v.load.raw)
-	if err := v.load.pace.wait(v.ctx, 1); err != nil {
-		return nil
-	}
-	l, err := w.openLink(v)
-	if err != nil {
-		return v.refusal("", w.name, err)
+	l, err := v.openPaced()
+	if l == nil {
+		return err
 	}
 	defer l.close()
-	q, check := v.prepare(&query{make: ask}, w.name)
+	q, check := v.prepare(&query{make: ask}, l.wayName)
 	send(l, q)
 	r, err := l.receive(q)
 	if err != nil {
-		return v.refusal(q.nonce, w.name, err)
+		return v.refusal(q.nonce, l.wayName, err)
 	}
 	return v.settle(l, q, r, check)
 }
@@ -106,16 +102,12 @@ func (r *lazyReader) Read(p []byte) (int, error) {
 // duplex reads of the answer what it has sent of the body, by turns.
 func duplex(v *visit) error {
 	v.shape = "duplex"
-	w := pick(v, v.load.raw)
-	if err := v.load.pace.wait(v.ctx, 1); err != nil {
-		return nil
-	}
-	l, err := w.openLink(v)
-	if err != nil {
-		return v.refusal("", w.name, err)
+	l, err := v.openPaced()
+	if l == nil {
+		return err
 	}
 	defer l.close()
-	nonce := v.load.book.send(v.shape, w.name)
+	nonce := v.load.book.send(v.shape, l.wayName)
 	q := &request{nonce: nonce, method: http.MethodPost, target: "/duplex", header: [][2]string{{"Transfer-Encoding", "chunked"}}}
 	head, _ := q.octets()
 	pieces := 1 + v.rng.IntN(20)
@@ -125,11 +117,11 @@ func duplex(v *visit) error {
 	_, _ = l.conn.Write(head)
 	send([]byte(nonce + "\n"))
 	if _, err := l.in.Peek(1); err != nil {
-		return v.refusal(nonce, w.name, fmt.Errorf("%w: %w", errRefused, err))
+		return v.refusal(nonce, l.wayName, fmt.Errorf("%w: %w", errRefused, err))
 	}
 	a, err := http.ReadResponse(l.in, &http.Request{Method: http.MethodPost})
 	if err != nil {
-		return wrong(nonce, w.name, "reading the head of the answer: %v", err)
+		return wrong(nonce, l.wayName, "reading the head of the answer: %v", err)
 	}
 	defer func() { _ = a.Body.Close() }()
 	want := []byte(nonce + "\n")
@@ -137,7 +129,7 @@ func duplex(v *visit) error {
 	for i := 0; ; i++ {
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(a.Body, got); err != nil || !bytes.Equal(got, want) {
-			return wrong(nonce, w.name, "piece %d of the answer is %.60q, %v, not %.60q", i, got, err, want)
+			return wrong(nonce, l.wayName, "piece %d of the answer is %.60q, %v, not %.60q", i, got, err, want)
 		}
 		if i == pieces {
 			break
@@ -156,21 +148,20 @@ func duplex(v *visit) error {
 // stalledHead stops in the middle of a head, and is told so in the end.
 func stalledHead(v *visit) error {
 	v.shape = "stalled-head"
-	w := pick(v, v.load.raw)
-	l, err := w.openLink(v)
+	l, err := v.openLink()
 	if err != nil {
-		return v.refusal("", w.name, err)
+		return err
 	}
 	defer l.close()
-	q, _ := v.prepare(&query{make: askText}, w.name)
+	q, _ := v.prepare(&query{make: askText}, l.wayName)
 	head, _ := q.octets()
 	_, _ = l.conn.Write(head[:1+v.rng.IntN(len(head)-1)])
 	r, err := l.receive(q)
 	if err != nil {
-		return wrong(q.nonce, w.name, "a head that stalls was not answered: %v", err)
+		return wrong(q.nonce, l.wayName, "a head that stalls was not answered: %v", err)
 	}
 	if r.status != http.StatusRequestTimeout || !atEnd(l.in) {
-		return wrong(q.nonce, w.name, "a head that stalls was answered with %d, and the connection closed: %v", r.status, r.last)
+		return wrong(q.nonce, l.wayName, "a head that stalls was answered with %d, and the connection closed: %v", r.status, r.last)
 	}
 	v.load.book.leave(q.nonce, seenNever)
 	return nil
@@ -192,10 +183,9 @@ func stalledBody(v *visit) error {
 // idle waits for the server to close a connection that nobody uses.
 func idle(v *visit) error {
 	v.shape = "idle"
-	w := pick(v, v.load.raw)
-	l, err := w.openLink(v)
+	l, err := v.openLink()
 	if err != nil {
-		return v.refusal("", w.name, err)
+		return err
 	}
 	defer l.close()
 	if last, err := v.do(l, &queries[0]); last || err != nil {
@@ -203,7 +193,7 @@ func idle(v *visit) error {
 	}
 	_ = l.conn.SetDeadline(time.Now().Add(answerTime))
 	if !atEnd(l.in) {
-		return wrong("", w.name, "an idle connection was not closed in good order")
+		return wrong("", l.wayName, "an idle connection was not closed in good order")
 	}
 	return nil
 }

@@ -17,19 +17,15 @@ import (
 // webSocket sends messages, and gets them back.
 func webSocket(v *visit) error {
 	v.shape = "websocket"
-	w := pick(v, v.load.raw)
-	if err := v.load.pace.wait(v.ctx, 1); err != nil {
-		return nil
-	}
-	l, err := w.openLink(v)
-	if err != nil {
-		return v.refusal("", w.name, err)
+	l, err := v.openPaced()
+	if l == nil {
+		return err
 	}
 	defer l.close()
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	_ = l.conn.SetDeadline(time.Time{})
-	nonce := v.load.book.send(v.shape, w.name)
+	nonce := v.load.book.send(v.shape, l.wayName)
 	conn, err := upgrade(ctx, v, l, nonce)
 	if conn == nil {
 		return err
@@ -42,7 +38,7 @@ func webSocket(v *visit) error {
 		v.load.book.answer(nonce)
 		return errOver
 	case err != nil:
-		return wrong(nonce, w.name, "%v", err)
+		return wrong(nonce, l.wayName, "%v", err)
 	case v.rng.IntN(4) == 0:
 		v.leave(l)
 		v.load.book.leave(nonce, seenSurely)
@@ -51,7 +47,7 @@ func webSocket(v *visit) error {
 	if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 		// Both may have closed at the same time, which is a closing handshake, too.
 		if !v.load.ending.Load() {
-			return wrong(nonce, w.name, "closing: %v", err)
+			return wrong(nonce, l.wayName, "closing: %v", err)
 		}
 	}
 	v.load.book.answer(nonce)

@@ -85,6 +85,25 @@ func (v *visit) open(w *way) (asker, error) {
 	return a, nil
 }
 
+// openLink connects by any of the ways that are spoken octet by octet.
+func (v *visit) openLink() (*link, error) {
+	w := pick(v, v.load.raw)
+	l, err := w.openLink(v)
+	if err != nil {
+		return nil, v.refusal("", w.name, err)
+	}
+	return l, nil
+}
+
+// openPaced is openLink when one more request may go. There is no link with an
+// error, and neither if the load is over first.
+func (v *visit) openPaced() (*link, error) {
+	if err := v.load.pace.wait(v.ctx, 1); err != nil {
+		return nil, nil
+	}
+	return v.openLink()
+}
+
 // query is one request that can be made on any connection. make is given its nonce,
 // and says what to ask and how to check the answer.
 type query struct {
