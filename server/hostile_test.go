@@ -213,6 +213,15 @@ func (b *bystander) percentile(p float64) time.Duration {
 // answerTarget answers a request with its target.
 func answerTarget(r *server.HTTPRequest) { _ = r.SendString(200, text, r.Target()) }
 
+// readBody reads the body of a request, or answers why it cannot be read.
+func readBody(r *server.HTTPRequest) bool {
+	_, err := r.Body()
+	if err != nil {
+		_ = r.SendError(err)
+	}
+	return err == nil
+}
+
 // orNonce answers what bystanders ask, and leaves the rest to h.
 func orNonce(h func(*server.HTTPRequest)) server.HandlerFunc {
 	return func(r *server.HTTPRequest) {

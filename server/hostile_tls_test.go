@@ -215,8 +215,7 @@ func TestHostileTLSRecords(t *testing.T) {
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
 	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: 500 * time.Millisecond, MinRate: 1 << 40, RateGrace: 200 * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
-		if _, err := r.Body(); err != nil {
-			_ = r.SendError(err)
+		if !readBody(r) {
 			return
 		}
 		for {

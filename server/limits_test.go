@@ -257,6 +257,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// sendWhole sends a file and returns what became of it. It says how long it is, as
+// sendfile does not do chunks.
 func sendWhole(r *server.HTTPRequest, file string) error {
 	f, err := os.Open(file)
 	if err != nil {

@@ -134,22 +134,6 @@ func TestLoopSlowReaders(t *testing.T) {
 	}
 }
 
-// sendAll sends a file and returns what became of it.
-func sendAll(r *server.HTTPRequest, name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	_ = r.SetHeader("Content-Length", fmt.Sprint(info.Size())) // sendfile does not do chunks
-	_, err = r.ReadFrom(f)
-	return err
-}
-
 // TestLoopDeadlinesOfParked sets deadlines before and while a handler is parked.
 func TestLoopDeadlinesOfParked(t *testing.T) {
 	onLoops(t)
@@ -179,10 +163,10 @@ func TestLoopDeadlinesOfParked(t *testing.T) {
 			result <- err
 		case "/file-soon":
 			must(t, control(r).SetWriteDeadline(soon))
-			result <- sendAll(r, name)
+			result <- sendWhole(r, name)
 		case "/file-late":
 			must(t, control(r).SetWriteDeadline(time.Unix(1, 0)))
-			result <- sendAll(r, name)
+			result <- sendWhole(r, name)
 		}
 	})})
 	post := func(path string) *conversation {

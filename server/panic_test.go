@@ -18,7 +18,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// lockedBuffer is a log that several goroutines write to.
+// lockedBuffer is a log that several goroutines write to, and that tests read
+// meanwhile.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -4,7 +4,6 @@ package server_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -200,26 +199,8 @@ func TestProxyProtocolConnState(t *testing.T) {
 	}
 }
 
-// syncBuffer is a log that tests read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func TestProxyProtocolUntrusted(t *testing.T) {
-	var out syncBuffer
+	var out lockedBuffer
 	log := zerolog.New(&out)
 	addr := startProxied(t, &server.HTTPServer{Handler: server.HandlerFunc(whose), ErrorLog: &log},
 		&server.ProxyProtocol{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, TrustUnix: true})

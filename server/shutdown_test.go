@@ -17,6 +17,23 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// drain begins a Shutdown with all the patience there is; its result follows.
+func drain(s *server.HTTPServer) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(context.Background()) }()
+	return done
+}
+
+// wantDraining wants a Shutdown that has not returned, as handlers run.
+func wantDraining(t *testing.T, done <-chan error) {
+	t.Helper()
+	select {
+	case err := <-done:
+		t.Fatalf("Shutdown = %v while handlers run", err)
+	default:
+	}
+}
+
 func TestShutdown(t *testing.T) {
 	entered := make(chan *server.HTTPRequest)
 	leave := make(chan struct{})
@@ -55,8 +72,7 @@ func TestShutdown(t *testing.T) {
 	pipelined.send("GET /run HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-entered
 
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(context.Background()) }()
+	done := drain(s)
 	idle.wantClosed("idle")
 	fresh.wantClosed("no request")
 	if conn, err := net.Dial("tcp", addr); err == nil {
@@ -76,11 +92,7 @@ func TestShutdown(t *testing.T) {
 	}
 	sending.wantClosed("draining")
 
-	select {
-	case err := <-done:
-		t.Fatalf("Shutdown returned %v with requests running", err)
-	default:
-	}
+	wantDraining(t, done)
 	close(leave)
 	running.wantAnswer(200, "ok")
 	running.wantClosed("draining")
@@ -370,8 +382,7 @@ func TestShutdownAnswersTheBacklog(t *testing.T) {
 		c.get("/")
 		waiting = append(waiting, c)
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(context.Background()) }()
+	done := drain(s)
 	for { // until it drains
 		probe := &scriptedListener{results: make(chan any, 1), closed: make(chan struct{})}
 		probe.results <- errors.New("not yet")
