@@ -117,6 +117,14 @@ func (p *program) ask(target string) net.Conn {
 	return conn
 }
 
+// begin makes a request and waits until its handler runs.
+func (p *program) begin() net.Conn {
+	p.t.Helper()
+	conn := p.ask("/")
+	p.await("begun")
+	return conn
+}
+
 func (p *program) signal() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -149,8 +157,7 @@ func (p *program) wantAnswer(conn net.Conn, body string) {
 
 func TestRunEndsGently(t *testing.T) {
 	p := startProgram(t, 0)
-	conn := p.ask("/")
-	p.await("begun")
+	conn := p.begin()
 	p.signal()
 	p.await("pleat: ending")
 	fmt.Fprintln(p.in, "go")
@@ -163,8 +170,7 @@ func TestRunEndsGently(t *testing.T) {
 
 func TestASecondSignalEndsRunAtOnce(t *testing.T) {
 	p := startProgram(t, -1)
-	conn := p.ask("/")
-	p.await("begun")
+	conn := p.begin()
 	p.signal()
 	p.await("pleat: ending")
 	p.signal()
@@ -178,14 +184,12 @@ func TestASecondSignalEndsRunAtOnce(t *testing.T) {
 func TestASecondSignalEndsTheDrainDelay(t *testing.T) {
 	t.Setenv("PLEAT_TEST_DELAY", "1h")
 	p := startProgram(t, 0)
-	conn := p.ask("/")
-	p.await("begun")
+	conn := p.begin()
 	p.signal()
 	p.await("pleat: ending")
 	fmt.Fprintln(p.in, "go")
 	p.wantAnswer(conn, "go\n")
-	late := p.ask("/")
-	p.await("begun")
+	late := p.begin()
 	p.signal()
 	fmt.Fprintln(p.in, "gone")
 	p.wantAnswer(late, "gone\n")
@@ -194,8 +198,7 @@ func TestASecondSignalEndsTheDrainDelay(t *testing.T) {
 
 func TestShutdownTimeoutOfRun(t *testing.T) {
 	p := startProgram(t, time.Millisecond)
-	p.ask("/")
-	p.await("begun")
+	p.begin()
 	p.signal()
 	p.await(`"path":"/"`)
 	p.end(`server: shutdown cut a connection: GET "/" after `)
@@ -205,8 +208,7 @@ func TestShutdownTimeoutOfRun(t *testing.T) {
 // requests: the process would end.
 func TestRunWaitsForShutdown(t *testing.T) {
 	p := startProgram(t, 0)
-	conn := p.ask("/")
-	p.await("begun")
+	conn := p.begin()
 	p.wantAnswer(p.ask("/shutdown"), "")
 	if !settles(func() bool { // accepts no more
 		extra, err := net.Dial("unix", p.addr)
