@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -207,13 +208,14 @@ func (s *webSocket) close(code websocket.StatusCode, reason string) {
 
 // finish closes the connection after f, and returns what is an error of f's.
 func (s *webSocket) finish(err error) error {
-	over := s.ctx.Err() != nil
+	// While depart says farewell f finds out from what it does, if not from its context.
+	over := s.ctx.Err() != nil || s.c.Err() != nil
 	var closing websocket.CloseError
 	switch {
 	case err == nil:
 		s.close(websocket.StatusNormalClosure, "")
 		return nil
-	case over && (isReadFailure(err) || isEnd(err, context.Cause(s.ctx))):
+	case over && (isReadFailure(err) || isEnd(err, context.Cause(s.ctx))), isWriteAfterEnd(err):
 		return nil
 	case errors.As(err, &closing) && isCloseCode(closing.Code): // the peer's, which has been answered, or f's own
 		s.close(closing.Code, closeReason(closing.Reason))
@@ -254,8 +256,19 @@ func closeReason(text string) string {
 // isReadFailure reports that the library could not read from the peer. It has no
 // type for what peers do wrong; the text tells where the error comes from.
 func isReadFailure(err error) bool {
+	return comesFrom(err, "failed to get reader: ", "failed to read: ")
+}
+
+// isWriteAfterEnd reports that the library did not write because the closing
+// handshake has begun, or is over.
+func isWriteAfterEnd(err error) bool {
+	return errors.Is(err, net.ErrClosed) && comesFrom(err, "failed to write msg: ", "failed to write: ", "failed to ping: ")
+}
+
+// comesFrom reports that an error in err's chain begins with one of the texts.
+func comesFrom(err error, texts ...string) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if text := err.Error(); strings.HasPrefix(text, "failed to get reader: ") || strings.HasPrefix(text, "failed to read: ") {
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(err.Error(), text) }) {
 			return true
 		}
 	}

@@ -170,13 +170,17 @@ func (k *webSocketConn) deafen() {
 }
 
 // failed ends the connection after a write that did not go through, unless that was
-// because it ends already.
+// because it ends already. Whoever wrote is not to hear of it first.
 func (k *webSocketConn) failed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.closed {
-		k.abort()
+	if k.closed {
+		return
 	}
+	if k.gone != nil {
+		k.gone()
+	}
+	k.abort()
 }
 
 // Close ends the connection in good order, without waiting for that: see wait.

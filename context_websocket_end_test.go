@@ -311,6 +311,14 @@ func TestWebSocketDrain(t *testing.T) {
 	for name, f := range map[string]func(context.Context, *websocket.Conn) error{
 		"reading": echo,
 		"idle":    idle,
+		"writing": func(ctx context.Context, conn *websocket.Conn) error {
+			for {
+				if err := conn.Write(ctx, websocket.MessageText, []byte("tick")); err != nil {
+					return err
+				}
+				time.Sleep(time.Millisecond) // not to fill the socket of who does not read
+			}
+		},
 		"own error": func(ctx context.Context, conn *websocket.Conn) error {
 			<-ctx.Done()
 			_ = conn.Close(websocket.StatusInternalError, "too late")
@@ -331,8 +339,12 @@ func TestWebSocketDrain(t *testing.T) {
 				await(t, w.begun, "beginning")
 				got := make(chan error, 1)
 				go func() {
-					_, _, err := conn.Read(t.Context())
-					got <- err
+					for {
+						if _, _, err := conn.Read(t.Context()); err != nil {
+							got <- err
+							return
+						}
+					}
 				}()
 				shutdown(t, app)
 				if err := await(t, got, "close frame"); closeCode(err) != websocket.StatusGoingAway {
@@ -347,7 +359,7 @@ func TestWebSocketDrain(t *testing.T) {
 					default:
 						t.Error("Shutdown did not wait")
 					}
-					if cause := <-w.cause; name != "reading" && !errors.Is(cause, server.ErrServerDraining) {
+					if cause := <-w.cause; (name == "idle" || name == "own error") && !errors.Is(cause, server.ErrServerDraining) {
 						t.Errorf("cause %v", cause)
 					}
 				}
@@ -357,6 +369,46 @@ func TestWebSocketDrain(t *testing.T) {
 			})
 		}
 	}
+}
+
+// To write after the closing handshake fails, whoever began it, and that is nothing
+// to wake anybody for.
+func TestWebSocketWriteAfterTheEnd(t *testing.T) {
+	var log *logBook
+	var ended chan error
+	overHTTP1(t, func() pleat.Config {
+		log, ended = &logBook{}, make(chan error, 1)
+		return pleat.Config{Logger: log.logger()}
+	}, func(app *pleat.App) {
+		app.GET("/ws", func(c *pleat.Context) error {
+			err := c.WebSocket(pleat.WebSocketOptions{}, func(ctx context.Context, conn *websocket.Conn) error {
+				_, _, err := conn.Read(ctx)
+				if closeCode(err) != websocket.StatusNormalClosure {
+					t.Errorf("Read = %v", err)
+				}
+				err = conn.Write(context.Background(), websocket.MessageText, []byte("x"))
+				if err == nil {
+					t.Error("written")
+				}
+				return err
+			})
+			ended <- err
+			return err
+		})
+	}, func(t *testing.T, s *site) {
+		conn, _ := s.upgraded("/ws")
+		if _, err := io.WriteString(conn, "\x88\x82\x00\x00\x00\x00\x03\xe8"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, conn) // the answer, and the end behind it
+		_ = conn.Close()
+		if err := await(t, ended, "end"); err != nil {
+			t.Errorf("WebSocket = %v", err)
+		}
+		if lines := log.lines(t, "info"); len(lines) > 0 {
+			t.Errorf("logged %v", lines)
+		}
+	})
 }
 
 // A handler that does not heed its context is cut when patience is over.
