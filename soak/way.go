@@ -125,7 +125,10 @@ func (w *way) openHTTP2(v *visit) *http2Client {
 	rng := v.fork() // the transport dials when it likes
 	c.transport = &http.Transport{
 		DisableCompression: true,
-		Protocols:          &http.Protocols{},
+		// A connection that is told to close while its last stream is not quite over
+		// stays open.
+		IdleConnTimeout: 5 * time.Second,
+		Protocols:       &http.Protocols{},
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
