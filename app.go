@@ -31,7 +31,7 @@ type Handler func(c *Context) error
 type Middleware func(next Handler) Handler
 
 // Config is what an App is made of. The zero value works: it is an app that
-// logs to nowhere and cannot sign cookies.
+// logs to nowhere, not even why a request failed, and cannot sign cookies.
 type Config struct {
 	// Name names the app in its log. Empty means no name.
 	Name string
@@ -111,11 +111,14 @@ type App struct {
 	miss     Handler     // the chain for whatever has no route
 	byHost   *hostTable  // nil without hosts
 	server   *server.HTTPServer
+	besides  []beside // guarded by pagesMu until the start
 	keys     *server.CookieKeys
 	secrets  [][]byte // that keys were made of
 
 	draining atomic.Bool
 	running  atomic.Pointer[run] // nil outside of Run
+	announce atomic.Bool         // log what is served: in Run and RunListeners
+	ready    atomic.Pointer[readiness]
 }
 
 // New makes an app. What is wrong with its configuration or its routes is
@@ -187,7 +190,7 @@ func (a *App) start() error {
 	if err := a.client.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("pleat: Config.Client: %w", err))
 	}
-	errs = append(errs, a.makeKeys(), a.makeServer())
+	errs = append(errs, a.makeKeys(), a.makeServer(), a.makeBesides())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -229,24 +232,30 @@ func (a *App) makeKeys() error {
 	return nil
 }
 
-// makeServer completes the server's configuration.
+// makeServer completes the configuration of the app's own server.
 func (a *App) makeServer() error {
 	a.server = a.config.Server
 	if a.server == nil {
 		a.server = &server.HTTPServer{}
 	}
-	if a.server.Handler == nil {
-		a.server.Handler = a
+	return a.complete(a.server, "Config.Server")
+}
+
+// complete completes the configuration of a server.
+func (a *App) complete(s *server.HTTPServer, name string) error {
+	if s.Handler == nil {
+		s.Handler = a
 	}
-	if a.server.ErrorLog == nil {
-		a.server.ErrorLog = &a.log
+	if s.ErrorLog == nil {
+		s.ErrorLog = &a.log
 	}
-	if len(a.server.CookieSecrets) == 0 {
-		a.server.CookieSecrets = a.secrets
+	if len(s.CookieSecrets) == 0 {
+		s.CookieSecrets = a.secrets
 	}
-	if p := a.server.XHeaders; p != nil {
+	a.heedServing(s)
+	if p := s.XHeaders; p != nil {
 		if err := p.Validate(); err != nil {
-			return fmt.Errorf("pleat: Config.Server.XHeaders: %w", err)
+			return fmt.Errorf("pleat: %s.XHeaders: %w", name, err)
 		}
 	}
 	return nil

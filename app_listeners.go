@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pleat-go/pleat/server"
@@ -32,14 +33,14 @@ func (a *App) listen(addrs []string, from *server.Predecessor) (ls []server.Name
 	if len(addrs) == 0 {
 		addrs = []string{""}
 	}
-	addrs = slices.Clone(addrs)
+	addrs = append(slices.Clone(addrs), a.besideAddrs()...)
 	for i := range addrs {
-		if addrs[i] == "" && a.servesTLS() {
+		if addrs[i] == "" && servesTLS(a.server) {
 			addrs[i] = ":443"
 		}
 	}
 	if from == nil {
-		return a.server.ListenConfig.ListenNamed(addrs...)
+		return a.open(addrs...)
 	}
 	left := slices.Clone(from.Listeners)
 	defer func() {
@@ -58,12 +59,12 @@ func (a *App) listen(addrs []string, from *server.Predecessor) (ls []server.Name
 			return true
 		})
 		for i := range ls[n:] {
-			if ls[n+i].Listener, err = a.server.ListenConfig.Wrap(ls[n+i].Listener); err != nil {
+			if ls[n+i].Listener, err = a.serverOf(addr).ListenConfig.Wrap(ls[n+i].Listener); err != nil {
 				return ls, err
 			}
 		}
 		if n == len(ls) { // the predecessor knew nothing of it
-			opened, err := a.server.ListenConfig.ListenNamed(addr)
+			opened, err := a.open(addr)
 			if err != nil {
 				return ls, err
 			}
@@ -77,6 +78,49 @@ func (a *App) listen(addrs []string, from *server.Predecessor) (ls []server.Name
 	return ls, nil
 }
 
+// open opens listeners, each as the server of its address would. Those that were
+// passed can be had only once, so all of them are asked for at the same time.
+func (a *App) open(addrs ...string) (ls []server.NamedListener, err error) {
+	defer func() {
+		if err != nil {
+			closeListeners(ls)
+			ls = nil
+		}
+	}()
+	var passed []string
+	for _, addr := range addrs {
+		if isPassed(addr) {
+			passed = append(passed, addr)
+		}
+	}
+	if ls, err = (&server.ListenConfig{}).ListenNamed(passed...); err != nil {
+		return ls, err
+	}
+	for i, l := range ls {
+		wrapped, err := a.serverOf(l.Name).ListenConfig.Wrap(l.Listener)
+		if err != nil {
+			return ls, err
+		}
+		ls[i].Listener = wrapped
+	}
+	for _, addr := range addrs {
+		if isPassed(addr) {
+			continue
+		}
+		opened, err := a.serverOf(addr).ListenConfig.ListenNamed(addr)
+		if err != nil {
+			return ls, err
+		}
+		ls = append(ls, opened...)
+	}
+	return ls, nil
+}
+
+// isPassed reports whether an address stands for sockets that somebody else opened.
+func isPassed(addr string) bool {
+	return strings.HasPrefix(addr, "systemd:") || strings.HasPrefix(addr, "fd:")
+}
+
 func closeListeners(ls []server.NamedListener) {
 	for _, l := range ls {
 		_ = l.Listener.Close()
@@ -88,7 +132,7 @@ func closeListeners(ls []server.NamedListener) {
 // what failed.
 func (a *App) serveAll(ls []server.NamedListener) error {
 	if len(ls) == 1 {
-		return a.Serve(ls[0].Listener)
+		return serveBy(a.serverOf(ls[0].Name), ls[0].Listener)
 	}
 	var (
 		mu      sync.Mutex
@@ -98,13 +142,14 @@ func (a *App) serveAll(ls []server.NamedListener) error {
 	)
 	for _, l := range ls {
 		all.Go(func() {
-			err := a.Serve(l.Listener)
+			err := serveBy(a.serverOf(l.Name), l.Listener)
 			mu.Lock()
 			defer mu.Unlock()
 			if closing && errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if !errors.Is(err, server.ErrServerClosed) {
+			same := func(other error) bool { return other.Error() == err.Error() }
+			if !errors.Is(err, server.ErrServerClosed) && !slices.ContainsFunc(failed, same) {
 				failed = append(failed, err)
 			}
 			closing = true

@@ -37,9 +37,9 @@ const restartTimeout = time.Minute
 // that far, because its configuration is no good or ctx ends before, Restart fails,
 // and this one goes on as if nothing had happened.
 //
-// It works while Run runs, and one at a time. All listeners are those of one Run: a
-// program with several apps has them hand over what they listen on by
-// server.StartSuccessor itself.
+// It works while Run runs, and one at a time. All listeners are those of one Run,
+// with those of Beside: a program with several apps has them hand over what they
+// listen on by server.StartSuccessor itself.
 func (a *App) Restart(ctx context.Context) error {
 	r := a.running.Load()
 	if r == nil {
@@ -87,15 +87,55 @@ func handoverName(addr string) string {
 	return b.String()
 }
 
-// tellWhenServing tells the predecessor when n listeners are being served, all that
-// could be wrong with the configuration having been found by then.
-func (a *App) tellWhenServing(from *server.Predecessor, n int) {
-	base := a.server.BaseContext
-	var left atomic.Int64
-	left.Store(int64(n))
-	a.server.BaseContext = func(l net.Listener) context.Context {
-		if left.Add(-1) == 0 {
-			if err := from.Ready(); err != nil {
+// readiness is what a predecessor waits for.
+type readiness struct {
+	from  *server.Predecessor
+	left  atomic.Int64 // listeners that are not served yet
+	names []ownsName   // of Unix sockets
+}
+
+// ownsName is a listener of a Unix socket.
+type ownsName interface{ SetUnlinkOnClose(unlink bool) }
+
+// tellWhenServing tells the predecessor when all listeners are being served. From
+// then on the names of Unix sockets are this process's to remove, unless they are
+// those of somebody who opened them for both.
+func (a *App) tellWhenServing(from *server.Predecessor, ls []server.NamedListener) {
+	r := &readiness{from: from}
+	r.left.Store(int64(len(ls)))
+	for _, l := range ls {
+		if u, ok := l.Listener.(ownsName); ok && !isPassed(l.Name) {
+			r.names = append(r.names, u)
+		}
+	}
+	a.ready.Store(r)
+}
+
+// served is told of each listener that is being served.
+func (r *readiness) served() error {
+	if r.left.Add(-1) != 0 {
+		return nil
+	}
+	if err := r.from.Ready(); err != nil {
+		return err
+	}
+	for _, u := range r.names {
+		u.SetUnlinkOnClose(true)
+	}
+	return nil
+}
+
+// heedServing has a server log when it begins to serve a listener, and tell a
+// predecessor: all that could be wrong with the configuration has been found by
+// then.
+func (a *App) heedServing(s *server.HTTPServer) {
+	base := s.BaseContext
+	s.BaseContext = func(l net.Listener) context.Context {
+		if a.announce.Load() {
+			a.log.Info().Stringer("address", l.Addr()).Msg("pleat: serving")
+		}
+		if r := a.ready.Load(); r != nil {
+			if err := r.served(); err != nil {
 				a.log.Warn().Err(err).Msg("pleat: there is no predecessor any more")
 			}
 		}

@@ -44,6 +44,9 @@ func TestRestartHelper(t *testing.T) {
 		Server: &server.HTTPServer{Engine: server.Engine(engine)},
 	})
 	app.GET("/", func(c *pleat.Context) error { return c.Text(200, strconv.Itoa(os.Getpid())) })
+	if strings.HasPrefix(addr, "/") {
+		app.Beside(&server.HTTPServer{Handler: &server.HTTPSRedirect{Host: "pleat.example"}}, addr+".redirect")
+	}
 	err := app.Run(addr)
 	fmt.Println("returned", os.Getpid(), err)
 }
@@ -85,6 +88,9 @@ func startGenerations(t *testing.T, addr string, engine server.Engine, broken st
 		_ = cmd.Wait()
 	})
 	g.addr = regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(g.await("pleat: serving"))[1]
+	if strings.HasPrefix(addr, "/") { // it may be another of several
+		g.addr = addr
+	}
 	return g
 }
 
@@ -268,17 +274,23 @@ func TestRestartThatFails(t *testing.T) {
 	g.end()
 }
 
-// The name of a Unix socket stays in place.
+// The name of a Unix socket stays in place until the last process ends; the same
+// holds for that of another server of the app.
 func TestRestartOnAUnixSocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "pleat") //nolint:usetesting // the path of a socket has to be short
-	if err != nil {
-		t.Fatal(err)
+	path := filepath.Join(shortDir(t), "s: 1%")
+	g := startGenerations(t, path, server.EngineAuto, "")
+	for range 2 {
+		g.restart()
+		if r, _ := askSocket(t, path+".redirect"); r.StatusCode != 301 {
+			t.Errorf("the redirect answers %s", r.Status)
+		}
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	g := startGenerations(t, filepath.Join(dir, "s: 1%"), server.EngineAuto, "")
-	g.restart()
-	g.restart()
 	g.end()
+	for _, name := range []string{path, path + ".redirect"} {
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("%s is left", name)
+		}
+	}
 }
 
 func TestRestartOutsideOfRun(t *testing.T) {

@@ -23,23 +23,17 @@ func (a *App) Serve(l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	if a.servesTLS() {
-		return a.server.ServeTLS(l, "", "")
-	}
-	return a.server.Serve(l)
+	return serveBy(a.server, l)
 }
 
-// servesTLS reports whether the configured server was given anything for TLS.
-func (a *App) servesTLS() bool { return a.server.TLSConfig != nil || a.server.Certificates != nil }
-
 // Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown
-// does, and without Config.DrainDelay. From then on the app is not ready.
+// does, those of Beside included, and without Config.DrainDelay. From then on the app is not ready.
 func (a *App) Shutdown(ctx context.Context) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
 	a.draining.Store(true)
-	return a.server.Shutdown(ctx)
+	return a.shutdownAll(ctx)
 }
 
 // Draining reports whether the end of the app has begun: because of a signal, the
@@ -48,7 +42,7 @@ func (a *App) Shutdown(ctx context.Context) error {
 func (a *App) Draining() bool { return a.draining.Load() }
 
 // Run serves addresses (in the forms of server.HTTPServer.ListenAndServe, opened as
-// its ListenConfig says) until the process gets SIGINT or SIGTERM, and ends as
+// its ListenConfig says), and those of Beside, until the process gets SIGINT or SIGTERM, and ends as
 // RunListeners does. "systemd:" stands for all sockets that were passed. Without an
 // address it is ":80", or ":443" with TLS. A second signal ends it at once, without
 // waiting; during Config.DrainDelay it ends only that, and the third everything. While
@@ -65,6 +59,11 @@ func (a *App) Run(addrs ...string) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
+	for _, addr := range addrs {
+		if a.serverOf(addr) != a.server {
+			return fmt.Errorf("pleat: Run: address %q is one of Beside", addr)
+		}
+	}
 	from, err := server.TakeOver()
 	if err != nil {
 		return err
@@ -74,7 +73,7 @@ func (a *App) Run(addrs ...string) error {
 		return err
 	}
 	if from != nil {
-		a.tellWhenServing(from, len(ls))
+		a.tellWhenServing(from, ls)
 	}
 	signals, restarts := make(chan os.Signal, 3), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -135,11 +134,9 @@ func (a *App) runUntil(ctx context.Context, hurry <-chan struct{}, ls []server.N
 		closeListeners(ls)
 		return err
 	}
+	a.announce.Store(true)
 	served := make(chan error, 1)
 	go func() { served <- a.serveAll(ls) }()
-	for _, l := range ls {
-		a.log.Info().Stringer("address", l.Listener.Addr()).Msg("pleat: serving")
-	}
 	var err error
 	select {
 	case err = <-served:
@@ -196,11 +193,11 @@ func (a *App) end(hurry <-chan struct{}) error {
 		defer cancel()
 	}
 	done := make(chan error, 1)
-	go func() { done <- a.server.Shutdown(ctx) }()
+	go func() { done <- a.shutdownAll(ctx) }()
 	select {
 	case err := <-done:
 		return err // the server has logged it
 	case <-hurry:
-		return a.server.Close()
+		return a.closeAll()
 	}
 }

@@ -35,8 +35,11 @@ func TestTLSFragments(t *testing.T) {
 		t.Error("a server without a certificate serves")
 	}
 
-	redirect := &server.HTTPServer{Handler: &server.HTTPSRedirect{Hosts: []string{"example.com", "www.example.com"}}}
-	if err := redirect.Close(); err != nil {
+	app = pleat.New(pleat.Config{})
+	app.Beside(&server.HTTPServer{
+		Handler: &server.HTTPSRedirect{Hosts: []string{"example.com", "www.example.com"}},
+	}, ":80")
+	if err := app.Start(); err != nil {
 		t.Error(err)
 	}
 }

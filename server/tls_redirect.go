@@ -13,7 +13,9 @@ import (
 // and query with https. Where to is said by its fields; what the client says in
 // Host only chooses among them. The zero value refuses everybody.
 //
-//	go (&server.HTTPServer{Handler: &server.HTTPSRedirect{Hosts: []string{"example.com", "www.example.com"}}}).ListenAndServe(":80")
+//	app.Beside(&server.HTTPServer{Handler: &server.HTTPSRedirect{Hosts: []string{"example.com", "www.example.com"}}}, ":80")
+//
+// has an App serve it; without one, it is the Handler of an HTTPServer as any other.
 //
 // GET and HEAD are answered with 301, other methods with 308, which keeps method
 // and body. Bear in mind that the first request went over the wire for all to
