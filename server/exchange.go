@@ -4,6 +4,7 @@ package server
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -126,13 +127,13 @@ func (x *exchange) lock(r *HTTPRequest) error {
 // setField sets or adds a response field. The caller holds x.mu.
 func (x *exchange) setField(name, value string, add bool) error {
 	if !validFieldName(name) || !validFieldValue(value) {
-		return ErrInvalidHeader
+		return fmt.Errorf("%w: %.64q", ErrInvalidHeader, name) // a value may be a secret
 	}
 	if x.committed {
 		return ErrCommitted
 	}
 	if err := checkFraming(name, value); err != nil {
-		return err
+		return fmt.Errorf("%w: %.64q", err, name)
 	}
 	if m := x.stdHeader(); m != nil {
 		if add && kindOf(name) == fieldOther {

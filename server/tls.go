@@ -36,6 +36,8 @@ const (
 	protocolHTTP1 = "http/1.1"
 )
 
+var errNoCertificate = errors.New("server: TLS without a certificate: there is none in Certificates or TLSConfig, and no file is given")
+
 // tlsConfig is the configuration for a listener.
 func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	config := &tls.Config{}
@@ -59,6 +61,9 @@ func (s *HTTPServer) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	if certificates == nil {
 		if len(config.Certificates) > 0 || config.GetCertificate != nil || config.GetConfigForClient != nil {
 			return config, nil
+		}
+		if certFile == "" && keyFile == "" {
+			return nil, errNoCertificate
 		}
 		certificates = &Certificates{Files: []CertificateFiles{{Cert: certFile, Key: keyFile}}}
 	}
