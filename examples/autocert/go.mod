@@ -6,6 +6,7 @@ replace github.com/pleat-go/pleat => ../..
 
 require (
 	github.com/pleat-go/pleat v0.0.0
+	github.com/rs/zerolog v1.35.1
 	golang.org/x/crypto v0.58.0
 )
 
@@ -16,7 +17,6 @@ require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
-	github.com/rs/zerolog v1.35.1 // indirect
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect

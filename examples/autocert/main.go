@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
@@ -35,7 +36,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "autocert: which -hosts?")
 		os.Exit(2)
 	}
-	names := strings.Split(*hosts, ",")
+	names := strings.Split(strings.ReplaceAll(*hosts, " ", ""), ",")
 	manager := newManager(names, *cache, *email, *directory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -59,8 +60,18 @@ func newManager(names []string, cache, email, directory string) *autocert.Manage
 // newApp is the app itself. The manager is asked for the certificate in each
 // handshake; the authority asks for its proof in one, too ("acme-tls/1").
 func newApp(manager *autocert.Manager) *pleat.App {
-	app := pleat.New(pleat.Config{Server: &server.HTTPServer{
-		TLSConfig: &tls.Config{GetCertificate: manager.GetCertificate, NextProtos: []string{acme.ALPNProto}},
+	out := zerolog.New(os.Stderr).With().Timestamp().Logger()
+	app := pleat.New(pleat.Config{Logger: &out, Server: &server.HTTPServer{
+		TLSConfig: &tls.Config{
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				c, err := manager.GetCertificate(hello)
+				if err != nil { // otherwise nobody but the client would hear why
+					out.Warn().Err(err).Str("name", hello.ServerName).Msg("no certificate")
+				}
+				return c, err
+			},
+			NextProtos: []string{acme.ALPNProto},
+		},
 	}})
 	app.GET("/", func(c *pleat.Context) error {
 		return c.Text(200, "Hello over "+c.Request().Protocol()+"!\n")
