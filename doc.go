@@ -4,8 +4,9 @@
 // its own, a router, a chain of middleware folded around every handler, signed
 // cookies, and an outbound client on the request context.
 //
-//	app := pleat.New(pleat.Config{})
-//	app.Use(middleware.Recover(), middleware.Logger(middleware.LoggerConfig{}))
+//	logger := zerolog.New(os.Stderr)
+//	app := pleat.New(pleat.Config{Logger: &logger})
+//	app.Use(middleware.Logger(middleware.LoggerConfig{}), middleware.Recover())
 //	app.GET("/hello/:name", func(c *pleat.Context) error {
 //		return c.Text(200, "Hello, "+c.Param("name")+"!\n")
 //	})

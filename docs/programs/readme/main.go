@@ -18,7 +18,8 @@ func main() {
 }
 
 func newApp() *pleat.App {
-	app := pleat.New(pleat.Config{Development: true}) // makes up a cookie secret
+	// Makes up a cookie secret and shows why requests fail: not for strangers.
+	app := pleat.New(pleat.Config{Development: true})
 	app.Use(middleware.Recover())
 	app.GET("/hello/:name", func(c *pleat.Context) error {
 		var visits int
