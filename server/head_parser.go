@@ -262,6 +262,8 @@ func (p *headParser) readTarget(b []byte, limit int) bool {
 		return p.fail(errTargetTooLong)
 	case i == len(b):
 		return false
+	case b[i] == '\r': // HTTP/0.9
+		return p.fail(errVersion)
 	case b[i] != ' ' || i == start:
 		return p.fail(errTarget)
 	}

@@ -21,8 +21,8 @@ import (
 // and body. Bear in mind that the first request went over the wire for all to
 // read: tell browsers by Strict-Transport-Security not to ask again.
 type HTTPSRedirect struct {
-	// Hosts are the names that are redirected to themselves, without ports; case
-	// does not matter.
+	// Hosts are the names that are redirected to themselves, without ports. Case
+	// does not matter, nor does a dot at the end of what the client asks for.
 	Hosts []string
 	// Host is where all others are sent, a name or an address without a port. If it
 	// is empty, they get 421 (Misdirected Request).
@@ -34,11 +34,10 @@ type HTTPSRedirect struct {
 // ServeRequest answers r with a redirect.
 func (h *HTTPSRedirect) ServeRequest(r *HTTPRequest) {
 	const text = "text/plain; charset=utf-8"
-	host := r.Hostname()
-	if !slices.ContainsFunc(h.Hosts, func(known string) bool { return strings.EqualFold(known, host) }) {
-		host = h.Host
+	host, asked, path := h.Host, strings.TrimSuffix(r.Hostname(), "."), r.Path()
+	if slices.ContainsFunc(h.Hosts, func(known string) bool { return strings.EqualFold(known, asked) }) {
+		host = asked
 	}
-	path := r.Path()
 	switch {
 	case host == "":
 		_ = r.SendString(http.StatusMisdirectedRequest, text, "421 Misdirected Request: this host is not known here.\n")

@@ -522,6 +522,7 @@ func TestHTTPSRedirect(t *testing.T) {
 		{redirect, "GET / HTTP/1.1\r\nHost: [::1]:80", 301, "https://[::1]/", "address"},
 		{redirect, "OPTIONS * HTTP/1.1\r\nHost: example.com", 308, "https://example.com/", "asterisk"},
 		{redirect, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443", 501, "", "CONNECT"},
+		{redirect, "GET /?a|b HTTP/1.1\r\nHost: example.com.:80", 301, "https://example.com/?a|b", "a dot at the end"},
 		{redirect, "GET / HTTP/1.1\r\nHost: evil.example", 421, "", "unknown"},
 		{redirect, "GET / HTTP/1.1\r\nHost: example.com.evil.example", 421, "", "suffix"},
 		{redirect, "GET / HTTP/1.1\r\nHost:", 421, "", "empty"},
