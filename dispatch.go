@@ -278,7 +278,11 @@ func (a *App) logFailure(c *Context, err error, status int) {
 	if status < http.StatusInternalServerError || missed {
 		return
 	}
-	event := c.Log().Error().Err(err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))
+	event := c.Log().Error()
+	if errors.Is(err, server.ErrServerDraining) { // the server was told to end: nothing is broken
+		event = c.Log().Warn()
+	}
+	event.Err(err).Int("status", status).Str("method", c.req.Method()).Str("path", clip(c.req.Path()))
 	if c.route != nil {
 		if c.route.host != "" {
 			event = event.Str("host", c.route.host)

@@ -3,6 +3,7 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/pleat-go/pleat"
+	"github.com/pleat-go/pleat/server"
 )
 
 // LoggerConfig configures [Logger]. The zero value writes a line for every
@@ -19,9 +21,9 @@ type LoggerConfig struct {
 	// lines are to have one.
 	Logger *zerolog.Logger
 	// Level chooses the level of a line; zerolog.Disabled writes none. nil means
-	// error for 5xx, warn for 4xx, for methods that nobody knows (501) and for
-	// answers that were cut off, otherwise info. status is 0 for requests without
-	// an answer: see [Logger].
+	// error for 5xx, warn for 4xx, for methods that nobody knows (501), for 503
+	// because the server drains and for answers that were cut off, otherwise info.
+	// status is 0 for requests without an answer: see [Logger].
 	Level func(c *pleat.Context, status int) zerolog.Level
 	// SampleEvery writes only one line for so many requests that went well: those
 	// with a 2xx or 3xx answer, no error, and faster than Slow. Lines that stand
@@ -227,7 +229,7 @@ func (l *accessLog) level(c *pleat.Context, o outcome) zerolog.Level {
 		return l.config.Level(c, o.status)
 	case o.status == http.StatusNotImplemented && c.Route() == nil:
 		return zerolog.WarnLevel // a method that nobody knows is the client's doing
-	case o.status >= http.StatusInternalServerError:
+	case o.status >= http.StatusInternalServerError && !errors.Is(c.Failure(), server.ErrServerDraining):
 		return zerolog.ErrorLevel
 	case o.status >= http.StatusBadRequest || o.aborted:
 		return zerolog.WarnLevel

@@ -44,6 +44,7 @@ func testApp(log *logLines, config middleware.LoggerConfig, mw ...pleat.Middlewa
 		return pleat.NewError(409, "twice").WithCause(errors.New("row 7"))
 	})
 	app.GET("/broken", func(c *pleat.Context) error { return errors.New("db-password") })
+	app.GET("/draining", func(c *pleat.Context) error { return fmt.Errorf("waiting: %w", server.ErrServerDraining) })
 	app.GET("/half", func(c *pleat.Context) error {
 		_ = c.Text(200, "half an answer")
 		return errors.New("no more")
@@ -211,6 +212,15 @@ func TestLoggerDoesNotRepeatCauses(t *testing.T) {
 			t.Errorf("%s: request id %q of the answer, %q of the log", path, id, cause["request_id"])
 		}
 	}
+}
+
+// What is refused because the server ends is nothing to wake anybody for.
+func TestLoggerWhileDraining(t *testing.T) {
+	log := newLog()
+	get(t, serve(t, testApp(log, middleware.LoggerConfig{})), "/draining", "")
+	want(t, log.next(t), map[string]any{"message": "pleat: request failed", "level": "warn", "status": 503})
+	want(t, log.next(t), map[string]any{"message": "request", "level": "warn", "status": 503, "error": nil})
+	log.none(t)
 }
 
 // Whatever the order of the three, one request makes one line with its final
