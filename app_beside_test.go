@@ -3,13 +3,8 @@
 package pleat_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -19,38 +14,6 @@ import (
 	"github.com/pleat-go/pleat"
 	"github.com/pleat-go/pleat/server"
 )
-
-// shortDir is a folder for sockets, whose paths have to be short.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "pleat") //nolint:usetesting // see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
-// askSocket asks for the root by HTTP on a Unix socket.
-func askSocket(t *testing.T, path string) (*http.Response, string) {
-	t.Helper()
-	conn, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, string(body)
-}
 
 // An app with TLS has itself without on another socket, and a redirect on a third.
 func TestBeside(t *testing.T) {
@@ -77,16 +40,16 @@ func TestBeside(t *testing.T) {
 	if !settles(func() bool { return strings.Count(log.String(), "pleat: serving") == 3 }) {
 		t.Fatalf("logged %s", log)
 	}
-	if r, body := askSocket(t, plain); r.StatusCode != 200 || body != "http" || r.Header.Get("Set-Cookie") == "" {
+	if r, body := askOnce(t, "unix", plain); r.StatusCode != 200 || body != "http" || r.Header.Get("Set-Cookie") == "" {
 		t.Errorf("plain: %s %v %q", r.Status, r.Header, body)
 	}
 	if info, err := os.Stat(plain); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if r, _ := askSocket(t, redirect); r.StatusCode != 301 || r.Header.Get("Location") != "https://pleat.example/" {
+	if r, _ := askOnce(t, "unix", redirect); r.StatusCode != 301 || r.Header.Get("Location") != "https://pleat.example/" {
 		t.Errorf("redirect: %s %v", r.Status, r.Header)
 	}
-	if r, _ := askSocket(t, own); r.StatusCode != 400 { // plain HTTP where TLS is spoken
+	if r, _ := askOnce(t, "unix", own); r.StatusCode != 400 { // plain HTTP where TLS is spoken
 		t.Errorf("own: %s", r.Status)
 	}
 	conn, err := tls.Dial("unix", own, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // whose it is does not matter here

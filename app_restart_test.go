@@ -119,13 +119,7 @@ func (g *generations) pid() int {
 	if strings.HasPrefix(g.addr, "/") {
 		network = "unix"
 	}
-	conn, err := net.Dial(network, g.addr)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	_, body, _ := readAnswer(bufio.NewReader(conn))
+	_, body := askOnce(g.t, network, g.addr)
 	n, err := strconv.Atoi(body)
 	if err != nil {
 		g.t.Fatalf("answer %q", body)
@@ -149,15 +143,6 @@ func (g *generations) end() {
 	g.t.Helper()
 	g.signal(syscall.SIGTERM)
 	g.await(fmt.Sprintf("returned %d <nil>", g.last))
-}
-
-func readAnswer(br *bufio.Reader) (r *http.Response, body string, err error) {
-	if r, err = http.ReadResponse(br, nil); err != nil {
-		return nil, "", err
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	return r, string(b), err
 }
 
 // load is a number of clients that ask one request after another and tolerate
@@ -281,7 +266,7 @@ func TestRestartOnAUnixSocket(t *testing.T) {
 	g := startGenerations(t, path, server.EngineAuto, "")
 	for range 2 {
 		g.restart()
-		if r, _ := askSocket(t, path+".redirect"); r.StatusCode != 301 {
+		if r, _ := askOnce(t, "unix", path+".redirect"); r.StatusCode != 301 {
 			t.Errorf("the redirect answers %s", r.Status)
 		}
 	}

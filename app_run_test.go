@@ -67,12 +67,7 @@ type program struct {
 
 func startProgram(t *testing.T, timeout time.Duration) *program {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pleat") //nolint:usetesting // the path of a socket has to be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &program{t: t, addr: filepath.Join(dir, "s")}
+	p := &program{t: t, addr: filepath.Join(shortDir(t), "s")}
 	p.cmd = exec.Command(os.Args[0], "-test.run=^TestRunHelper$", "-test.v")
 	p.cmd.Env = append(os.Environ(), "PLEAT_TEST_RUN="+p.addr, "PLEAT_TEST_TIMEOUT="+timeout.String(), "GORACE=atexit_sleep_ms=0")
 	p.in, _ = p.cmd.StdinPipe()
@@ -145,12 +140,7 @@ func (p *program) end(want string) {
 
 func (p *program) wantAnswer(conn net.Conn, body string) {
 	p.t.Helper()
-	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if b, err := io.ReadAll(r.Body); err != nil || string(b) != body {
+	if _, b, err := readAnswer(bufio.NewReader(conn)); err != nil || b != body {
 		p.t.Errorf("answer = %q, %v", b, err)
 	}
 }

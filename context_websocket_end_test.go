@@ -375,26 +375,22 @@ func TestWebSocketDrain(t *testing.T) {
 // to wake anybody for.
 func TestWebSocketWriteAfterTheEnd(t *testing.T) {
 	var log *logBook
-	var ended chan error
+	var w *watched
 	overHTTP1(t, func() pleat.Config {
-		log, ended = &logBook{}, make(chan error, 1)
+		log, w = &logBook{}, newWatched()
 		return pleat.Config{Logger: log.logger()}
 	}, func(app *pleat.App) {
-		app.GET("/ws", func(c *pleat.Context) error {
-			err := c.WebSocket(pleat.WebSocketOptions{}, func(ctx context.Context, conn *websocket.Conn) error {
-				_, _, err := conn.Read(ctx)
-				if closeCode(err) != websocket.StatusNormalClosure {
-					t.Errorf("Read = %v", err)
-				}
-				err = conn.Write(context.Background(), websocket.MessageText, []byte("x"))
-				if err == nil {
-					t.Error("written")
-				}
-				return err
-			})
-			ended <- err
+		app.GET("/ws", w.handler(pleat.WebSocketOptions{}, func(ctx context.Context, conn *websocket.Conn) error {
+			_, _, err := conn.Read(ctx)
+			if closeCode(err) != websocket.StatusNormalClosure {
+				t.Errorf("Read = %v", err)
+			}
+			err = conn.Write(context.Background(), websocket.MessageText, []byte("x"))
+			if err == nil {
+				t.Error("written")
+			}
 			return err
-		})
+		}))
 	}, func(t *testing.T, s *site) {
 		conn, _ := s.upgraded("/ws")
 		if _, err := io.WriteString(conn, "\x88\x82\x00\x00\x00\x00\x03\xe8"); err != nil {
@@ -402,7 +398,7 @@ func TestWebSocketWriteAfterTheEnd(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, conn) // the answer, and the end behind it
 		_ = conn.Close()
-		if err := await(t, ended, "end"); err != nil {
+		if err := await(t, w.ended, "end"); err != nil {
 			t.Errorf("WebSocket = %v", err)
 		}
 		if lines := log.lines(t, "info"); len(lines) > 0 {

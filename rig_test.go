@@ -8,10 +8,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -226,4 +228,40 @@ func mark(name string) pleat.Middleware {
 			return next(c)
 		}
 	}
+}
+
+// shortDir is a folder for sockets, whose paths have to be short.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pleat") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// askOnce asks for "/" on a connection of its own.
+func askOnce(t testing.TB, network, addr string) (*http.Response, string) {
+	t.Helper()
+	conn, err := net.Dial(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	r, body, err := readAnswer(bufio.NewReader(conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, body
+}
+
+func readAnswer(br *bufio.Reader) (r *http.Response, body string, err error) {
+	if r, err = http.ReadResponse(br, nil); err != nil {
+		return nil, "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	return r, string(b), err
 }
