@@ -27,7 +27,8 @@ func (a *App) Serve(l net.Listener) error {
 }
 
 // Shutdown ends Serve, Run and RunListener gently, as server.HTTPServer.Shutdown
-// does, those of Beside included, and without Config.DrainDelay. From then on the app is not ready.
+// does, those of Beside included, and without Config.DrainDelay. From then on the
+// app is not ready.
 func (a *App) Shutdown(ctx context.Context) error {
 	if err := a.Start(); err != nil {
 		return err
@@ -42,11 +43,11 @@ func (a *App) Shutdown(ctx context.Context) error {
 func (a *App) Draining() bool { return a.draining.Load() }
 
 // Run serves addresses (in the forms of server.HTTPServer.ListenAndServe, opened as
-// its ListenConfig says), and those of Beside, until the process gets SIGINT or SIGTERM, and ends as
-// RunListeners does. "systemd:" stands for all sockets that were passed. Without an
-// address it is ":80", or ":443" with TLS. A second signal ends it at once, without
-// waiting; during Config.DrainDelay it ends only that, and the third everything. While
-// it runs these signals do nothing else.
+// its ListenConfig says), and those of Beside, until the process gets SIGINT or
+// SIGTERM, and ends as RunListeners does. "systemd:" stands for all sockets that
+// were passed. Without an address it is ":80", or ":443" with TLS. A second signal
+// ends it at once, without waiting; during Config.DrainDelay it ends only that, and
+// the third everything. While it runs these signals do nothing else.
 //
 // With Config.RestartOn, and with Restart, it hands its listeners to a new process
 // before it ends. Run in that process takes over the listeners of the addresses it

@@ -58,9 +58,9 @@ func makeOctetClass() (t [256]uint8) {
 		unreserved = letters + digits + "-._~"
 	)
 	mark(letters+digits+"!#$%&'*+-.^_`|~", octetToken)
-	// All of RFC 3986 but the fragment's '#', see also leftRawInQuery. Square brackets belong to an IP
-	// literal only, but browsers send them as they are in a query
-	// ("?id[]=1"), and no reader can take them for anything else.
+	// All of RFC 3986 but the fragment's '#', see also leftRawInQuery. Square
+	// brackets belong to an IP literal only, but browsers send them as they are in
+	// a query ("?id[]=1"), and no reader can take them for anything else.
 	mark(unreserved+"!$&'()*+,;=:@/?%[]", octetTarget)
 	// A comma is a sub-delim too, but in a Host it is two hosts joined into
 	// one line by some middlebox.
