@@ -89,24 +89,6 @@ func TestHostileResponse(t *testing.T) {
 	}
 }
 
-// TestExtraBytes checks that a connection ends on which more than an answer came, so
-// that it is not read as the next one.
-func TestExtraBytes(t *testing.T) {
-	ended := make(chan struct{})
-	url := rawServer(t, func(c net.Conn) {
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstolen")
-		_, _ = io.Copy(io.Discard, c)
-		ended <- struct{}{}
-	})
-	c := tidy(t, &client.HTTPClient{})
-	for range 3 {
-		if s, err := c.Get(url).Text(); err != nil || s != "ok" {
-			t.Fatalf("%q, %v", s, err)
-		}
-		<-ended // net/http looks when the answer has been read, which may be after Text returned
-	}
-}
-
 func TestHeaderFlood(t *testing.T) {
 	line := "X-Flood: " + strings.Repeat("a", 1000) + "\r\n"
 	var sent atomic.Int64

@@ -25,6 +25,7 @@ type informationalCounter struct {
 func newCounter() *informationalCounter {
 	c := &informationalCounter{}
 	c.trace.Got1xxResponse = c.count
+	c.trace.GotConn = gotConn
 	return c
 }
 

@@ -149,6 +149,19 @@ func tidy(t testing.TB, c *client.HTTPClient) *client.HTTPClient {
 // rawServer answers each connection with what answer writes after one request has been read, and closes.
 func rawServer(t testing.TB, answer func(net.Conn)) string {
 	t.Helper()
+	return connServer(t, func(c net.Conn) {
+		q, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, q.Body)
+		answer(c)
+	})
+}
+
+// connServer has serve do what it likes with each connection, and closes it.
+func connServer(t testing.TB, serve func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,12 +176,7 @@ func rawServer(t testing.TB, answer func(net.Conn)) string {
 			}
 			conns.Go(func() {
 				defer c.Close()
-				q, err := http.ReadRequest(bufio.NewReader(c))
-				if err != nil {
-					return
-				}
-				io.Copy(io.Discard, q.Body)
-				answer(c)
+				serve(c)
 			})
 		}
 	})

@@ -21,7 +21,7 @@ func newTransport(s *settings) *http.Transport {
 	}
 	t := &http.Transport{
 		Proxy:                  s.Proxy,
-		DialContext:            dialer.DialContext,
+		DialContext:            dialWith(dialer.DialContext),
 		TLSHandshakeTimeout:    s.TLSTimeout,
 		DisableKeepAlives:      s.DisableKeepAlive,
 		DisableCompression:     true,

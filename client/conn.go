@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptrace"
+	"sync"
+)
+
+// errUnsolicited is what the transport reads instead of octets that nobody asked for. It gives the connection up, and
+// sends the request, of which nothing has been written, on another one.
+var errUnsolicited = errors.New("octets that came before the request")
+
+// conn is a connection whose answers come after their requests. The transport gives a connection to the next request
+// before it has looked whether more came than the answer to the last, and if the request is quicker, takes what came for
+// its answer: the way in for a response that somebody smuggled behind another. So a request waits until the transport
+// reads, which it does when it has nothing left, and what it reads before the request is written is no answer to it.
+//
+// Octets that come when the request is under way cannot be told from its answer; only a connection for each request
+// (DisableKeepAlive) or HTTP/2 keeps those apart.
+type conn struct {
+	net.Conn
+
+	mu      sync.Mutex
+	changed sync.Cond // reading or closed has become true
+	reading bool      // in Read, so whoever calls that has nothing left of what came before
+	closed  bool
+	quiet   bool // a request has the connection and has not been written
+}
+
+func newConn(c net.Conn) *conn {
+	k := &conn{Conn: c}
+	k.changed.L = &k.mu
+	return k
+}
+
+// dialWith has dial's connections watched.
+func dialWith(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return newConn(c), nil
+	}
+}
+
+// gotConn is a trace's GotConn: the transport calls it with the connection that a request is about to go out on.
+func gotConn(info httptrace.GotConnInfo) {
+	if !info.Reused {
+		return
+	}
+	// What comes below TLS may be a ticket as well as octets of an answer: nothing is wrong with it.
+	quiet := true
+	under := info.Conn
+	for {
+		secure, ok := under.(*tls.Conn)
+		if !ok {
+			break
+		}
+		if secure.ConnectionState().NegotiatedProtocol == "h2" {
+			return // tells answers apart
+		}
+		under, quiet = secure.NetConn(), false
+	}
+	if c, ok := under.(*conn); ok {
+		c.settle(quiet)
+	}
+}
+
+// settle waits until all that came has been looked at, which does not depend on anybody but the transport: it has read an
+// answer to its end and is on its way to the next.
+func (c *conn) settle(quiet bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.reading && !c.closed {
+		c.changed.Wait()
+	}
+	c.quiet = quiet
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	c.reading = true
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	c.reading = false
+	quiet := c.quiet
+	c.mu.Unlock()
+	if n > 0 && quiet {
+		return 0, errUnsolicited
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	c.speak()
+	return c.Conn.Write(p)
+}
+
+// ReadFrom lets the body of a request be a file that the system sends.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	c.speak()
+	return io.Copy(c.Conn, r)
+}
+
+// speak is called before something is written.
+func (c *conn) speak() {
+	c.mu.Lock()
+	c.quiet = false
+	c.mu.Unlock()
+}
+
+func (c *conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
