@@ -258,7 +258,9 @@ func (h *ClientHelper) run(calls []*call) iter.Seq[*call] {
 		for range min(h.client.settings().Concurrency, len(calls)) {
 			workers.Go(func() {
 				for k := range next {
-					h.makeWhile(running, k)
+					if running.Err() == nil { // of two that are ready, select takes any
+						h.makeWhile(running, k)
+					}
 					done <- k
 				}
 			})
