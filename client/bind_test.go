@@ -18,7 +18,10 @@ import (
 
 type ctxKey struct{}
 
-func TestBindContext(t *testing.T) {
+func TestBindContext(t *testing.T) { synctest.Test(t, testBindContext) }
+
+// testBindContext runs in a bubble: its calls are under way when their time is over.
+func testBindContext(t *testing.T) {
 	var seen context.Context
 	base := client.HTTPClient{Transport: roundTrip(func(q *http.Request) (*http.Response, error) {
 		seen = q.Context()
@@ -28,9 +31,7 @@ func TestBindContext(t *testing.T) {
 	gone := errors.New("the client hung up")
 	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), ctxKey{}, "v"))
 	c := base.Bind(client.Binding{Context: ctx})
-	stop := make(chan struct{})
-	go func() { <-stop; cancel(gone) }()
-	close(stop)
+	time.AfterFunc(time.Second, func() { cancel(gone) })
 	_, err := c.Get("http://h/").Do()
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, gone) || !strings.Contains(err.Error(), "hung up") {
 		t.Errorf("error %v, want the cause in it", err)

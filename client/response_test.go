@@ -209,7 +209,8 @@ func (r *firstRead) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// TestCloseReusesConnection checks that a small body left unread does not cost the connection, and a large one does.
+// TestCloseReusesConnection checks that a small body left unread does not cost the connection, unless reading it off takes
+// too long.
 func TestCloseReusesConnection(t *testing.T) {
 	var mu sync.Mutex
 	peers := make(map[string]bool)
@@ -226,15 +227,20 @@ func TestCloseReusesConnection(t *testing.T) {
 	}{{false, 1}, {true, 5}} {
 		clear(peers)
 		c := tidy(t, &client.HTTPClient{DisableKeepAlive: tt.disable})
+		late := 0 // Close gives a body 50 ms, which the machine may take
 		for range 5 {
 			r, err := c.Get(srv.URL).Do()
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			r.Close()
+			if time.Since(began) >= 50*time.Millisecond {
+				late++
+			}
 		}
-		if len(peers) != tt.want {
-			t.Errorf("DisableKeepAlive %v: %d connections, want %d", tt.disable, len(peers), tt.want)
+		if len(peers) < tt.want || len(peers) > tt.want+late {
+			t.Errorf("DisableKeepAlive %v: %d connections, want %d, or up to %d more", tt.disable, len(peers), tt.want, late)
 		}
 	}
 }
