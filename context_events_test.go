@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -192,7 +191,10 @@ func TestSSEHeartbeat(t *testing.T) {
 			return c.SSE(func(s *pleat.EventStream) error {
 				s.SetHeartbeat(time.Millisecond)
 				s.SetHeartbeat(-1)
-				time.Sleep(50 * time.Millisecond)
+				if err := s.Comment("off"); err != nil {
+					return err
+				}
+				time.Sleep(50 * time.Millisecond) // the silence is what this is about
 				return s.Comment("end")
 			})
 		})
@@ -204,7 +206,9 @@ func TestSSEHeartbeat(t *testing.T) {
 			}
 		}
 		_, br, _ = s.stream("/silent")
-		if got, err := io.ReadAll(br); strings.TrimPrefix(string(got), ":\n\n") != ": end\n\n" || err != nil {
+		got, err := io.ReadAll(br)
+		before, after, _ := strings.Cut(string(got), ": off\n\n")
+		if strings.ReplaceAll(before, ":\n\n", "") != "" || after != ": end\n\n" || err != nil {
 			t.Errorf("got %q, %v", got, err)
 		}
 	})
@@ -264,7 +268,7 @@ func TestSSEClientGoes(t *testing.T) {
 
 func TestSSEStall(t *testing.T) {
 	for _, engine := range []server.Engine{server.EngineAuto, server.EngineGoroutine} {
-		app := pleat.New(pleat.Config{Server: &server.HTTPServer{Engine: engine, RateGrace: 50 * time.Millisecond, MinRate: 1 << 30}})
+		app := pleat.New(pleat.Config{Server: &server.HTTPServer{Engine: engine, RateGrace: 200 * time.Millisecond, MinRate: 1 << 30}})
 		cause := make(chan error, 1)
 		app.GET("/events", func(c *pleat.Context) error {
 			return c.SSE(func(s *pleat.EventStream) error {
@@ -333,7 +337,7 @@ func TestSSEDrain(t *testing.T) {
 // one.
 func TestSSEWhileDraining(t *testing.T) {
 	app := pleat.New(pleat.Config{})
-	begun, free := make(chan struct{}), make(chan struct{})
+	begun, free, drains := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	app.GET("/events", func(c *pleat.Context) error {
 		close(begun)
 		<-free
@@ -342,7 +346,15 @@ func TestSSEWhileDraining(t *testing.T) {
 			return nil
 		})
 	})
+	app.GET("/earlier", func(c *pleat.Context) error {
+		return c.SSE(func(s *pleat.EventStream) error {
+			<-s.Done()
+			close(drains)
+			return nil
+		})
+	})
 	s := serve(t, app)
+	_, _, _ = s.stream("/earlier") // streams are told that the server drains a moment after it stops accepting
 	got := make(chan *answer, 1)
 	go func() {
 		a, err := s.try("GET", "/events")
@@ -357,13 +369,7 @@ func TestSSEWhileDraining(t *testing.T) {
 		defer close(done)
 		shutdown(t, app)
 	}()
-	settles(func() bool {
-		conn, err := net.Dial("tcp", s.addr)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err != nil
-	})
+	<-drains
 	close(free)
 	if a := await(t, got, "answer"); a == nil || a.StatusCode != 200 || a.body != "" {
 		t.Errorf("got %+v", a)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // settles waits for an end that has no signal.
 func settles(done func() bool) bool {
-	for deadline := time.Now().Add(10 * time.Second); !done(); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); !done(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -117,7 +117,7 @@ func await[T any](t testing.TB, ch <-chan T, what string) (v T) {
 	t.Helper()
 	select {
 	case v = <-ch:
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Errorf("no %s", what)
 	}
 	return v
@@ -135,7 +135,7 @@ func leftovers() (goroutines, descriptors int) {
 // shutdown ends an app that serve serves; serve does it again, to no effect.
 func shutdown(t testing.TB, app *pleat.App) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := app.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
