@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -200,19 +201,13 @@ func TestWebSocketPeerGoes(t *testing.T) {
 	}
 }
 
-// A peer that answers no ping is gone; one that does may be silent, and need not be
-// read from.
+// A peer that answers no ping is gone.
 func TestWebSocketPings(t *testing.T) {
 	w := newWatched()
-	read := make(chan struct{})
 	overHTTP1(t, nil, func(app *pleat.App) {
 		opts := pleat.WebSocketOptions{PingInterval: 50 * time.Millisecond}
 		app.GET("/idle", w.handler(opts, idle))
 		app.GET("/reading", w.handler(opts, echo))
-		app.GET("/late", w.handler(opts, func(ctx context.Context, conn *websocket.Conn) error {
-			<-read
-			return echo(ctx, conn)
-		}))
 	}, func(t *testing.T, s *site) {
 		for _, path := range []string{"/idle", "/reading"} {
 			_, _ = s.upgraded(path)
@@ -224,6 +219,27 @@ func TestWebSocketPings(t *testing.T) {
 				t.Errorf("WebSocket returned %v", err)
 			}
 		}
+	})
+}
+
+// A peer that answers pings may be silent, and need not be read from. How much time
+// it has to answer is the server's to say: where the clock is a real one, it has
+// plenty.
+func TestWebSocketPongs(t *testing.T) {
+	newApp := func(srv *server.HTTPServer, interval time.Duration) (*pleat.App, *watched, chan struct{}) {
+		w, read := newWatched(), make(chan struct{})
+		app := pleat.New(pleat.Config{Server: srv})
+		app.GET("/late", w.handler(pleat.WebSocketOptions{PingInterval: interval}, func(ctx context.Context, conn *websocket.Conn) error {
+			select {
+			case <-read:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			return echo(ctx, conn)
+		}))
+		return app, w, read
+	}
+	answers := func(t *testing.T, s *site, w *watched, read chan struct{}, rounds int) {
 		pings := make(chan struct{}, 100)
 		conn, _, err := websocket.Dial(t.Context(), s.url+"/late", &websocket.DialOptions{
 			HTTPClient:     s.client,
@@ -238,8 +254,14 @@ func TestWebSocketPings(t *testing.T) {
 			_, _, err := conn.Read(t.Context())
 			got <- err
 		}()
-		for range 5 {
-			await(t, pings, "ping")
+		for range rounds {
+			select {
+			case <-pings:
+			case err := <-got:
+				t.Fatal("closed for being silent:", err)
+			case <-time.After(time.Minute):
+				t.Fatal("no ping")
+			}
 		}
 		select {
 		case read <- struct{}{}:
@@ -254,15 +276,26 @@ func TestWebSocketPings(t *testing.T) {
 		}
 		_ = conn.Close(1000, "")
 		await(t, w.ended, "return")
-		<-w.begun
-		<-w.cause
+	}
+	t.Run("auto", func(t *testing.T) {
+		app, w, read := newApp(nil, 2*time.Second)
+		answers(t, serve(t, app), w, read, 2)
 	})
+	for _, name := range []string{"goroutine", "tls", "net-http"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := &server.HTTPServer{Engine: server.EngineGoroutine}
+				app, w, read := newApp(srv, 25*time.Second)
+				answers(t, serveInMemory(t, app, srv, name), w, read, 5)
+			})
+		})
+	}
 }
 
 func TestWebSocketStall(t *testing.T) {
 	w := newWatched()
 	overHTTP1(t, nil, func(app *pleat.App) {
-		app.GET("/ws", w.handler(pleat.WebSocketOptions{WriteTimeout: 50 * time.Millisecond}, func(ctx context.Context, conn *websocket.Conn) error {
+		app.GET("/ws", w.handler(pleat.WebSocketOptions{WriteTimeout: 200 * time.Millisecond}, func(ctx context.Context, conn *websocket.Conn) error {
 			for {
 				if err := conn.Write(context.Background(), websocket.MessageBinary, make([]byte, 1<<20)); err != nil {
 					<-ctx.Done()
@@ -281,21 +314,39 @@ func TestWebSocketStall(t *testing.T) {
 	})
 }
 
+// dueContext is a context whose deadline is when it is told so.
+type dueContext struct {
+	context.Context
+	due chan struct{} // closed then
+}
+
+func (c dueContext) Deadline() (time.Time, bool) { return time.Now(), true }
+func (c dueContext) Done() <-chan struct{}       { return c.due }
+
+func (c dueContext) Err() error {
+	select {
+	case <-c.due:
+		return context.DeadlineExceeded
+	default:
+		return c.Context.Err()
+	}
+}
+
 // A deadline of a middleware's ends the connection in good order.
 func TestWebSocketDeadline(t *testing.T) {
 	w := newWatched()
+	var due chan struct{}
 	overHTTP1(t, nil, func(app *pleat.App) {
+		due = make(chan struct{})
 		limit := func(next pleat.Handler) pleat.Handler {
-			return func(c *pleat.Context) error {
-				ctx, cancel := context.WithTimeout(c, 50*time.Millisecond)
-				defer cancel()
-				return next(c.WithContext(ctx))
-			}
+			return func(c *pleat.Context) error { return next(c.WithContext(dueContext{c, due})) }
 		}
 		app.GET("/ws", limit(w.handler(pleat.WebSocketOptions{}, idle)))
 	}, func(t *testing.T, s *site) {
-		_, _, err := s.websocket("/ws").Read(t.Context())
-		if closeCode(err) != websocket.StatusGoingAway {
+		conn := s.websocket("/ws")
+		await(t, w.begun, "beginning")
+		close(due)
+		if _, _, err := conn.Read(t.Context()); closeCode(err) != websocket.StatusGoingAway {
 			t.Errorf("closed with %v", err)
 		}
 		if cause := await(t, w.cause, "end"); !errors.Is(cause, context.DeadlineExceeded) {

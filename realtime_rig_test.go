@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,4 +150,71 @@ func closeCode(err error) websocket.StatusCode {
 		return closing.Code
 	}
 	return -1
+}
+
+// memoryListener accepts what was dialled, in memory: such connections may be used
+// where time is that of testing/synctest.
+type memoryListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *memoryListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *memoryListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *memoryListener) Addr() net.Addr { return &net.UnixAddr{Net: "memory", Name: "h"} }
+
+func (l *memoryListener) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- there:
+		return here, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// serveInMemory serves an app of a server on connections in memory, by that server,
+// over TLS with "tls", or by net/http with "net-http".
+func serveInMemory(t *testing.T, app *pleat.App, srv *server.HTTPServer, how string) *site {
+	t.Helper()
+	l := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	transport := &http.Transport{DialContext: l.dial}
+	s := &site{t: t, url: "http://h", addr: "h", own: how != "net-http", client: clientOf(transport)}
+	served, end := make(chan error, 1), app.Shutdown
+	if how == "tls" {
+		lender := httptest.NewUnstartedServer(nil)
+		lender.StartTLS()
+		srv.TLSConfig = &tls.Config{Certificates: lender.TLS.Certificates}
+		lender.Close()
+		s.url = "https://h"
+		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // whose it is does not matter here
+	}
+	if s.own {
+		go func() { served <- app.Serve(l) }()
+	} else {
+		std := &http.Server{Handler: app, ErrorLog: nullLog} //nolint:gosec // no timeouts wanted
+		end = std.Shutdown
+		go func() { served <- std.Serve(l) }()
+	}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		if err := end(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		<-served
+	})
+	return s
 }
