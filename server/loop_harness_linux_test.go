@@ -10,10 +10,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// bench is a loop without workers, for tests that take the part of the kernel and
-// of the scheduler.
+// bench is a loop without workers, for tests that take the part of the kernel, of
+// the scheduler and of the clock: that stands still, at the first moment there is,
+// unless the test moves it.
 type bench struct {
 	t    *testing.T
 	e    *loopEngine
@@ -27,7 +30,8 @@ func newBench(t *testing.T, s *HTTPServer) *bench {
 	if err := s.prepare(); err != nil {
 		t.Fatal(err)
 	}
-	e := &loopEngine{srv: s, began: time.Now()}
+	e := &loopEngine{srv: s, began: time.Now(), ticking: true} // by nobody
+	e.clock.Store(1)
 	l, err := newLoop(e)
 	if err != nil {
 		t.Fatal(err)
@@ -61,16 +65,34 @@ func (b *bench) connect() *client {
 	}
 	p := &client{t: b.t, fd: fds[1]}
 	b.t.Cleanup(p.close)
+	end := b.apart(fds[0])
 	if !b.e.srv.tracker.acquire() {
 		b.t.Fatal("no room")
 	}
-	b.e.add(b.on, fds[0], netip.AddrPort{})
+	b.e.add(b.on, end, netip.AddrPort{})
 	b.e.table.each(func(k *loopConn) {
-		if k.fd == fds[0] {
+		if k.fd == end {
 			p.k = k
 		}
 	})
 	return p
+}
+
+// apart gives a descriptor the first free number of a range where nobody else has
+// any: tests have a number used again, which is the first that is free only if no
+// connection of an earlier test is still being closed.
+func (b *bench) apart(fd int) int {
+	b.t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		b.t.Fatal(err)
+	}
+	far, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, int(min(limit.Cur-min(limit.Cur, 100), 30_000)))
+	_ = syscall.Close(fd)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return far
 }
 
 func (p *client) close() {

@@ -5,7 +5,6 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -90,8 +89,7 @@ func TestLoopStaleEvents(t *testing.T) {
 			if s != http.StateClosed || second != nil {
 				return
 			}
-			// The numbers of both ends are free, and the lower one is the server's end
-			// again.
+			// The number is free, and the first that is.
 			second = &client{}
 			second = b.connect()
 			second.get("/second")
@@ -346,16 +344,6 @@ func TestLoopTimesHeads(t *testing.T) {
 	p := b.connect()
 	wait := func() time.Duration { return time.Duration(p.k.due.Load()).Truncate(time.Minute) }
 	at := func(minutes int) { b.e.clock.Store(int64(time.Duration(minutes)*time.Minute) + int64(time.Second)) }
-	// The clock of this test is ahead; ticks would set it right.
-	b.e.tickMu.Lock()
-	b.e.count.Store(0)
-	b.e.tickMu.Unlock()
-	for ticking := true; ticking; runtime.Gosched() {
-		b.e.tickMu.Lock()
-		ticking = b.e.ticking
-		b.e.tickMu.Unlock()
-	}
-	b.e.count.Store(1)
 
 	steps := []struct {
 		minute int
@@ -389,15 +377,10 @@ func TestLoopHijackWithoutDescriptors(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	// Every number below the limit is taken.
+	// Every number below the limit is taken, and nobody gives those back.
 	none := func() (restore func()) {
 		low := limit
-		f, err := os.Open("/dev/null")
-		if err != nil {
-			t.Fatal(err)
-		}
-		low.Cur = uint64(f.Fd())
-		_ = f.Close()
+		low.Cur = 3
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
 			t.Fatal(err)
 		}
