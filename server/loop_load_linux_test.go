@@ -129,7 +129,8 @@ func TestLoopHandlersThatDoNotReturn(t *testing.T) {
 			mu.Lock()
 			release := make(chan struct{})
 			var blocked sync.WaitGroup
-			s := &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+			// All connect before the first says something.
+			s := &server.HTTPServer{HeaderTimeout: -1, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 				switch r.Path() {
 				case "/channel":
 					blocked.Done()
@@ -562,13 +563,17 @@ func TestLoopDescriptorsRunOut(t *testing.T) {
 // serveWithFewDescriptors is the other process.
 func serveWithFewDescriptors(t *testing.T) {
 	log := zerolog.New(os.Stderr)
-	s := &server.HTTPServer{Engine: server.EngineLoop, MaxConns: -1, ErrorLog: &log, Handler: server.HandlerFunc(nonces)}
+	// Whoever is there stays as long as the test likes.
+	s := &server.HTTPServer{Engine: server.EngineLoop, MaxConns: -1, HeaderTimeout: -1, ErrorLog: &log, Handler: server.HandlerFunc(nonces)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
+	if err := visit(l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
 	limit := syscall.Rlimit{Cur: uint64(openFiles() + 30), Max: uint64(openFiles() + 30)}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
