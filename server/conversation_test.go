@@ -62,6 +62,10 @@ type conversation struct {
 // patience is when a conversation that hangs is given up.
 const patience = 30 * time.Second
 
+// moment is a time limit for servers: a test can wait until it is over, and a client
+// that has something to do before that is in time on a busy machine, too.
+const moment = time.Second
+
 func dial(t testing.TB, addr string) *conversation {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -73,12 +77,17 @@ func dial(t testing.TB, addr string) *conversation {
 
 func converse(t testing.TB, conn net.Conn) *conversation {
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &conversation{t, conn, bufio.NewReader(conn)}
+	c := &conversation{t, conn, bufio.NewReader(conn)}
+	c.goOn()
+	return c
 }
+
+// goOn begins the wait for the peer anew: a conversation may be long.
+func (c *conversation) goOn() { _ = c.conn.SetDeadline(time.Now().Add(patience)) }
 
 func (c *conversation) send(format string, args ...any) {
 	c.t.Helper()
+	c.goOn()
 	if len(args) > 0 {
 		format = fmt.Sprintf(format, args...)
 	}
@@ -108,6 +117,7 @@ type answer struct {
 // read reads the answer to a request with the given method.
 func (c *conversation) read(method string) answer {
 	c.t.Helper()
+	c.goOn()
 	res, err := http.ReadResponse(c.r, &http.Request{Method: method})
 	if err != nil {
 		c.t.Fatalf("reading the answer: %v", err)
@@ -140,6 +150,7 @@ func (c *conversation) wantAnswer(status int, body string) answer {
 // wantLine reads one line as it came.
 func (c *conversation) wantLine(want string) {
 	c.t.Helper()
+	c.goOn()
 	got, err := c.r.ReadString('\n')
 	if err != nil || strings.TrimRight(got, "\r\n") != want {
 		c.t.Fatalf("line = %q, %v, want %q", got, err, want)
@@ -150,6 +161,7 @@ func (c *conversation) wantLine(want string) {
 // and ends it from this side.
 func (c *conversation) wantClosed(why string) {
 	c.t.Helper()
+	c.goOn()
 	if rest, err := io.ReadAll(c.r); err != nil || len(rest) > 0 {
 		c.t.Fatalf("%s: after the answer came %q, %v, want the end of the connection", why, clip(string(rest)), err)
 	}
@@ -159,6 +171,7 @@ func (c *conversation) wantClosed(why string) {
 // wantReset checks that the connection breaks off.
 func (c *conversation) wantReset(why string) {
 	c.t.Helper()
+	c.goOn()
 	_, err := io.Copy(io.Discard, c.r)
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		c.t.Fatalf("%s: the connection ended with %v, want a reset", why, err)

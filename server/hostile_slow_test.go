@@ -22,13 +22,13 @@ import (
 // None of them stays longer than HeaderTimeout, however busy it keeps its
 // connection.
 func TestHostileSlowHead(t *testing.T) {
-	addr := besieged(t, &server.HTTPServer{HeaderTimeout: 200 * time.Millisecond, Handler: orNonce(func(*server.HTTPRequest) {
+	addr := besieged(t, &server.HTTPServer{HeaderTimeout: time.Duration(scale(1, 3)) * moment, Handler: orNonce(func(*server.HTTPRequest) {
 		t.Error("a head that never ended reached a handler")
 	})})
 	b := standBy(t, addr)
 	before := footingNow()
-	forms := []string{
-		"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	forms := []string{ // longer than what is sent of them in that time
+		"GET /" + strings.Repeat("a", 1000),
 		"GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("y", 1000),
 		"GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X: y\r\n", 100),
 	}
@@ -53,7 +53,7 @@ func TestHostileSlowHead(t *testing.T) {
 // to handlers that want them and to handlers that do not.
 func TestHostileSlowBody(t *testing.T) {
 	var running atomic.Int64
-	addr := besieged(t, &server.HTTPServer{MinRate: 10_000, RateGrace: 100 * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
+	addr := besieged(t, &server.HTTPServer{MinRate: 10_000, RateGrace: moment / 2, Handler: orNonce(func(r *server.HTTPRequest) {
 		running.Add(1)
 		defer running.Add(-1)
 		if r.Path() == "/unread" {
@@ -101,7 +101,7 @@ func TestHostileSlowBody(t *testing.T) {
 // allows, so that nobody cuts them: each must cost little, and as little after the
 // tenth request as after the first.
 func TestHostileWithinGrace(t *testing.T) {
-	addr := besieged(t, &server.HTTPServer{Handler: orNonce(func(r *server.HTTPRequest) {
+	addr := besieged(t, &server.HTTPServer{HeaderTimeout: 2 * patience, RateGrace: 2 * patience, Handler: orNonce(func(r *server.HTTPRequest) {
 		if !readBody(r) {
 			return
 		}
@@ -155,7 +155,7 @@ func TestHostileSlowReader(t *testing.T) {
 	piece := make([]byte, 64<<10)
 	var running atomic.Int64
 	results := make(chan error, 1<<12)
-	addr := besieged(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: 200 * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
+	addr := besieged(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: moment / 2, Handler: orNonce(func(r *server.HTTPRequest) {
 		running.Add(1)
 		defer running.Add(-1)
 		if r.Path() == "/file" {

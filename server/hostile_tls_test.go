@@ -130,7 +130,7 @@ func TestHostileHandshakeTime(t *testing.T) {
 	sameOnAll(t)
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
-	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: 300 * time.Millisecond, Handler: server.HandlerFunc(answerTarget)}, certFile, keyFile)
+	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: moment, Handler: server.HandlerFunc(answerTarget)}, certFile, keyFile)
 	record := "\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03" + strings.Repeat("x", 16<<10)
 	conns := crowd(t, scale(40, 500), addr)
 	var drips sync.WaitGroup
@@ -214,7 +214,7 @@ func TestHostileTLSRecords(t *testing.T) {
 	sameOnAll(t)
 	leavesNothing(t)
 	_, pool, certFile, keyFile := certificate(t)
-	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: 500 * time.Millisecond, MinRate: 1 << 40, RateGrace: 200 * time.Millisecond, Handler: orNonce(func(r *server.HTTPRequest) {
+	addr := startTLS(t, &server.HTTPServer{HeaderTimeout: moment, MinRate: 1 << 40, RateGrace: moment / 2, Handler: orNonce(func(r *server.HTTPRequest) {
 		if !readBody(r) {
 			return
 		}

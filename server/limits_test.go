@@ -74,23 +74,27 @@ func TestHeadLimits(t *testing.T) {
 const soon = 40 * time.Millisecond
 
 func TestHeaderTimeout(t *testing.T) {
-	addr := start(t, &server.HTTPServer{Handler: server.HandlerFunc(ok), HeaderTimeout: soon})
+	addr := start(t, &server.HTTPServer{Handler: server.HandlerFunc(ok), HeaderTimeout: moment})
 
 	t.Run("half a head", func(t *testing.T) {
+		t.Parallel()
 		c := dial(t, addr)
 		c.send("GET / HTTP/1.1\r\nHos")
 		c.wantStatus(http.StatusRequestTimeout)
 		c.wantClosed("408")
 	})
 	t.Run("nothing at all", func(t *testing.T) {
+		t.Parallel()
 		dial(t, addr).wantClosed("nothing to answer")
 	})
 	t.Run("only empty lines", func(t *testing.T) {
+		t.Parallel()
 		c := dial(t, addr)
 		c.send("\r\n\r\n")
 		c.wantEnd("nothing to answer")
 	})
 	t.Run("half of a second head", func(t *testing.T) {
+		t.Parallel()
 		c := dial(t, addr)
 		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /")
 		c.wantAnswer(200, "ok")
@@ -98,21 +102,23 @@ func TestHeaderTimeout(t *testing.T) {
 		c.wantClosed("408")
 	})
 	t.Run("the time of a head does not start over", func(t *testing.T) {
+		t.Parallel()
 		c := dial(t, addr)
 		go func() { // octet by octet, until the server has had enough
 			for {
 				if _, err := io.WriteString(c.conn, "G"); err != nil {
 					return
 				}
-				time.Sleep(soon / 10)
+				time.Sleep(moment / 20)
 			}
 		}()
 		c.wantStatus(http.StatusRequestTimeout)
 	})
 	t.Run("an idle connection has other limits", func(t *testing.T) {
+		t.Parallel()
 		c := dial(t, addr)
 		c.wantOpen("/")
-		time.Sleep(2 * soon) // passes for the server, which must not notice
+		time.Sleep(moment * 3 / 2) // passes for the server, which must not notice
 		c.wantOpen("/")
 	})
 }
@@ -139,41 +145,51 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 func TestSlowBody(t *testing.T) {
-	got := make(chan error, 1)
-	addr := start(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: soon, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
-		if r.Path() == "/patient" {
-			must(t, r.SetReadDeadline(time.Now().Add(time.Hour)))
-		}
-		_, err := r.Body()
-		got <- err
-		if err != nil {
-			err = r.SendError(err)
-		}
-		must(t, err)
-	})})
-	for _, framing := range []string{"Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"} {
-		c := dial(t, addr)
-		c.send("POST / HTTP/1.1\r\nHost: h\r\n%s", framing)
-		a := c.wantStatus(http.StatusRequestTimeout)
-		if err := <-got; !errors.Is(err, server.ErrBodyTimeout) {
-			t.Errorf("Body() = %v", err)
-		}
-		if !a.Close {
-			t.Error("no Connection: close")
-		}
-		c.wantClosed("408")
+	serve := func(t *testing.T) (c *conversation, got chan error) {
+		got = make(chan error, 1)
+		return dial(t, start(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: moment, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+			if r.Path() == "/patient" {
+				must(t, r.SetReadDeadline(time.Now().Add(time.Hour)))
+			}
+			_, err := r.Body()
+			got <- err
+			if err != nil {
+				err = r.SendError(err)
+			}
+			must(t, err)
+		})})), got
 	}
-
-	c := dial(t, addr)
-	c.send("POST /patient HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
-	time.Sleep(2 * soon) // the server's patience would be over
-	c.send("0123456789")
-	c.wantStatus(200)
-	must(t, <-got)
+	for name, framing := range map[string]string{
+		"length": "Content-Length: 10\r\n\r\nabc",
+		"chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, got := serve(t)
+			c.send("POST / HTTP/1.1\r\nHost: h\r\n%s", framing)
+			a := c.wantStatus(http.StatusRequestTimeout)
+			if err := <-got; !errors.Is(err, server.ErrBodyTimeout) {
+				t.Errorf("Body() = %v", err)
+			}
+			if !a.Close {
+				t.Error("no Connection: close")
+			}
+			c.wantClosed("408")
+		})
+	}
+	t.Run("a deadline of the handler's", func(t *testing.T) {
+		t.Parallel()
+		c, got := serve(t)
+		c.send("POST /patient HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+		time.Sleep(moment * 3 / 2) // the server's patience would be over
+		c.send("0123456789")
+		c.wantStatus(200)
+		must(t, <-got)
+	})
 }
 
 func TestSlowBodyNobodyReads(t *testing.T) {
-	c := dial(t, start(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: soon, Handler: server.HandlerFunc(ok)}))
+	c := dial(t, start(t, &server.HTTPServer{MinRate: 1 << 40, RateGrace: moment, Handler: server.HandlerFunc(ok)}))
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
 	c.wantAnswer(200, "ok")
 	c.wantClosed("the rest of the body did not come")
@@ -287,7 +303,7 @@ func TestHaltingReader(t *testing.T) {
 	file := t.TempDir() + "/large"
 	must(t, os.WriteFile(file, content, 0o600))
 	addr := start(t, &server.HTTPServer{
-		MinRate: 1 << 20, RateGrace: 5 * time.Millisecond,
+		MinRate: 1 << 18, RateGrace: moment / 4,
 		Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 			var err error
 			if r.Path() == "/file" {
@@ -302,24 +318,26 @@ func TestHaltingReader(t *testing.T) {
 		c := dial(t, addr)
 		must(t, c.conn.(*net.TCPConn).SetReadBuffer(64<<10))
 		c.get(path)
-		c.r.Reset(&halting{conn: c.conn})
+		c.r.Reset(&halting{conn: c.conn, pause: moment / 2})
 		if a := c.wantStatus(200); a.body != string(content) {
 			t.Errorf("%s: %d octets came, or not the right ones", path, len(a.body))
 		}
 	}
 }
 
-// halting pauses now and then.
+// halting pauses now and then, the first time for long.
 type halting struct {
-	conn net.Conn
-	read int
+	conn  net.Conn
+	read  int
+	pause time.Duration
 }
 
 func (h *halting) Read(p []byte) (int, error) {
 	n, err := h.conn.Read(p)
 	if h.read += n; h.read > 1<<20 {
 		h.read = 0
-		time.Sleep(15 * time.Millisecond)
+		time.Sleep(h.pause)
+		h.pause = 15 * time.Millisecond
 	}
 	return n, err
 }

@@ -66,7 +66,7 @@ func engines() []server.Engine {
 
 // settles waits for something that is on its way.
 func settles(done func() bool) bool {
-	for deadline := time.Now().Add(10 * time.Second); !done(); runtime.Gosched() {
+	for deadline := time.Now().Add(patience); !done(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			return false
 		}
