@@ -50,8 +50,8 @@ func pour(conn net.Conn, beginning, text string, most int64) int64 {
 // refused with the status that says what there was too much of, as soon as it is
 // too much.
 func TestHostileFieldFloods(t *testing.T) {
-	var called atomic.Int64
-	addr := besieged(t, &server.HTTPServer{Handler: orNonce(func(r *server.HTTPRequest) {
+	var called, open atomic.Int64
+	addr := besieged(t, &server.HTTPServer{ConnState: countOpen(&open), Handler: orNonce(func(r *server.HTTPRequest) {
 		called.Add(1)
 		if r.Path() == "/unread" {
 			ok(r)
@@ -118,6 +118,9 @@ func TestHostileFieldFloods(t *testing.T) {
 			}
 			for _, conn := range conns {
 				_ = conn.Close()
+			}
+			if !settles(func() bool { return open.Load() <= 1 }) { // the bystander
+				t.Errorf("%d connections are open", open.Load()-1)
 			}
 			// Much less than was poured. Pools have something left for later.
 			const each, pools = 64 << 10, 2 << 20

@@ -265,7 +265,7 @@ func crowd(t testing.TB, n int, addr string) []net.Conn {
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(2 * patience))
+		_ = conn.SetDeadline(time.Now().Add(4 * patience))
 		conns = append(conns, conn)
 	}
 	return conns
