@@ -37,11 +37,11 @@ func parked(t *testing.T, n int) {
 // time.
 func TestLoopBodiesDribble(t *testing.T) {
 	onLoops(t)
-	addr := startFunc(t, func(r *server.HTTPRequest) {
+	addr := start(t, &server.HTTPServer{MinRate: -1, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
 		body, err := r.Body()
 		must(t, err)
 		_ = r.SendString(200, text, r.Target()+string(body))
-	})
+	})})
 	const n, size = 50, 20
 	var conns []*conversation
 	for i := range n {
@@ -74,6 +74,13 @@ func TestLoopBodiesDribble(t *testing.T) {
 		c.get("/again")
 		c.wantAnswer(200, "/again")
 	}
+}
+
+// takesLittle has a client's system buffer little of what it does not read: by
+// default that may be megabytes.
+func takesLittle(t *testing.T, c *conversation) {
+	t.Helper()
+	must(t, c.conn.(*net.TCPConn).SetReadBuffer(64<<10))
 }
 
 // pattern is size octets that tell where they belong.
@@ -116,6 +123,7 @@ func TestLoopSlowReaders(t *testing.T) {
 	var conns []*conversation
 	for _, path := range paths {
 		c := dial(t, addr)
+		takesLittle(t, c)
 		c.get(path)
 		c.get("/next") // waits behind it
 		conns = append(conns, c)
@@ -215,6 +223,7 @@ func TestLoopDeadlinesOfParked(t *testing.T) {
 	for _, path := range []string{"/write-soon", "/file-soon", "/file-late"} {
 		t.Run(path[1:], func(t *testing.T) {
 			c := dial(t, addr)
+			takesLittle(t, c)
 			c.get(path)
 			if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%v", err)
@@ -339,6 +348,10 @@ func TestLoopPeersGone(t *testing.T) {
 	balanced(t)
 	entered, causes := make(chan struct{}), make(chan error)
 	addr := startFunc(t, func(r *server.HTTPRequest) {
+		if r.Path() == "/up" {
+			ok(r)
+			return
+		}
 		if r.Method() == http.MethodPost {
 			_, err := r.Body()
 			must(t, err)
@@ -350,6 +363,7 @@ func TestLoopPeersGone(t *testing.T) {
 		_ = r.SendString(200, text, "too late")
 	})
 	const n = 60
+	dial(t, addr).wantOpen("/up") // the loops and their clock are there from here on
 	goroutines := runtime.NumGoroutine()
 	var conns []*conversation
 	for i := range n {
