@@ -17,7 +17,7 @@ import (
 )
 
 func TestRunListeners(t *testing.T) {
-	ls, err := (&server.ListenConfig{}).ListenAll("127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "a"))
+	ls, err := (&server.ListenConfig{}).ListenAll("127.0.0.1:0", "127.0.0.1:0", filepath.Join(shortDir(t), "a"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func runListener(t *testing.T, timeout time.Duration) *running {
 		log: &logBook{}, url: "http://" + l.Addr().String() + "/",
 		ended: make(chan error, 1), begun: make(chan struct{}, 1), goOn: make(chan struct{}), causes: make(chan error, 1),
 	}
-	r.App = pleat.New(pleat.Config{Logger: r.log.logger(), ShutdownTimeout: timeout})
+	r.App = pleat.New(pleat.Config{Logger: r.log.logger(), ShutdownTimeout: timeout, Server: &server.HTTPServer{ShutdownGrace: time.Minute}})
 	r.GET("/", func(c *pleat.Context) error {
 		r.begun <- struct{}{}
 		select {

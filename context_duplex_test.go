@@ -271,13 +271,15 @@ func TestFullDuplexAtOnce(t *testing.T) {
 // A peer that pauses is too slow for MinRate, unless the handler gives it its time.
 func TestFullDuplexPause(t *testing.T) {
 	for _, engine := range []server.Engine{server.EngineAuto, server.EngineGoroutine} {
-		app := pleat.New(pleat.Config{Server: &server.HTTPServer{Engine: engine, RateGrace: 30 * time.Millisecond}})
+		app := pleat.New(pleat.Config{Server: &server.HTTPServer{Engine: engine, RateGrace: 100 * time.Millisecond}})
+		sent := make(chan struct{})
 		app.POST("/:patience", func(c *pleat.Context) error {
 			if c.Param("patience") == "long" {
 				if err := c.Request().SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 					return err
 				}
 			}
+			<-sent // waiting begins when there is nothing to wait for yet
 			lines := bufio.NewScanner(c.Request().BodyReader())
 			for lines.Scan() {
 				if _, err := c.WriteString(lines.Text() + "\n"); err != nil {
@@ -297,7 +299,11 @@ func TestFullDuplexPause(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			pr, pw := io.Pipe()
 			q, _ := http.NewRequestWithContext(ctx, "POST", s.url+"/"+patience, pr)
-			go func() { _, _ = io.WriteString(pw, "hello\n") }()
+			go func() {
+				_, _ = io.WriteString(pw, "hello\n")
+				_, _ = pw.Write(nil) // is taken when the line has been sent
+				sent <- struct{}{}
+			}()
 			resp, err := s.client.Do(q)
 			if err != nil {
 				t.Fatal(err)
@@ -307,7 +313,7 @@ func TestFullDuplexPause(t *testing.T) {
 				t.Errorf("got %q, %v", got, err)
 			}
 			if patience == "long" {
-				time.Sleep(100 * time.Millisecond) // a pause is what this is about
+				time.Sleep(300 * time.Millisecond) // a pause is what this is about
 				go func() { _, _ = io.WriteString(pw, "bye\n"); _ = pw.Close() }()
 			}
 			if got, err := br.ReadString('\n'); got != want || err != nil {

@@ -45,7 +45,7 @@ func (l *logLines) next(t *testing.T) map[string]any {
 	select {
 	case line := <-l.lines:
 		return parseLine(t, line)
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("no log line")
 		return nil
 	}
@@ -139,7 +139,7 @@ func serveOn(t *testing.T, app *pleat.App, l net.Listener) {
 	served := make(chan error, 1)
 	go func() { served <- app.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := app.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -181,7 +181,7 @@ func send(t *testing.T, addr, request string) (answer, error) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, request); err != nil {

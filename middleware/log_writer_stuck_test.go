@@ -153,7 +153,7 @@ func TestLogWriterAfterClose(t *testing.T) {
 
 func TestLogWriterCloseConcurrently(t *testing.T) {
 	sink := &testSink{}
-	w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{MaxWait: time.Hour})
+	w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{MaxWait: time.Hour, CloseTimeout: -1})
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

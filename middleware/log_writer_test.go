@@ -178,7 +178,7 @@ func TestLogWriterFlushes(t *testing.T) {
 func TestLogWriterConcurrently(t *testing.T) {
 	const writers, each = 8, 500
 	sink := &testSink{}
-	w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{MaxWait: time.Hour, FlushLevel: zerolog.Disabled})
+	w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{MaxWait: time.Hour, FlushLevel: zerolog.Disabled, CloseTimeout: -1})
 	var wg sync.WaitGroup
 	for i := range writers {
 		log := zerolog.New(w).With().Int("writer", i).Logger()
@@ -243,7 +243,7 @@ func TestLogWriterErrors(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			sink := &testSink{}
-			w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{})
+			w := middleware.NewLogWriter(sink, middleware.LogWriterConfig{FlushEvery: -1}) // not before the sink fails
 			write(t, w, "one\n")
 			write(t, w, "two\n")
 			sink.do(test.onCall)

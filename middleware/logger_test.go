@@ -356,11 +356,11 @@ func TestLoggerConfig(t *testing.T) {
 			return zerolog.DebugLevel
 		}}, "/none", "", map[string]any{"level": "debug", "status": 404}},
 		{"level disabled", middleware.LoggerConfig{Level: func(*pleat.Context, int) zerolog.Level { return zerolog.Disabled }}, "/broken", "", nil},
-		{"sampled away", middleware.LoggerConfig{SampleEvery: -1}, "/hello/a", "", nil},
-		{"redirect sampled away", middleware.LoggerConfig{SampleEvery: -1}, "/moved", "", nil},
+		{"sampled away", middleware.LoggerConfig{SampleEvery: -1, Slow: time.Hour}, "/hello/a", "", nil},
+		{"redirect sampled away", middleware.LoggerConfig{SampleEvery: -1, Slow: time.Hour}, "/moved", "", nil},
 		{"4xx is not sampled", middleware.LoggerConfig{SampleEvery: -1, Slow: -1}, "/none", "", map[string]any{"status": 404, "sample": nil}},
 		{"5xx is not sampled", middleware.LoggerConfig{SampleEvery: -1, Slow: -1}, "/panic", "", map[string]any{"status": 500, "sample": nil}},
-		{"first of a sample", middleware.LoggerConfig{SampleEvery: 10}, "/hello/a", "", map[string]any{"status": 200, "sample": 10}},
+		{"first of a sample", middleware.LoggerConfig{SampleEvery: 10, Slow: time.Hour}, "/hello/a", "", map[string]any{"status": 200, "sample": 10}},
 		{"slow", middleware.LoggerConfig{SampleEvery: -1, Slow: 1}, "/hello/a", "", map[string]any{"status": 200, "sample": nil}},
 		{"own log", middleware.LoggerConfig{Logger: own.logger()}, "/hello/a", "", nil},
 		{
@@ -431,7 +431,7 @@ func TestLoggerSlow(t *testing.T) {
 func TestLoggerConcurrently(t *testing.T) {
 	const clients, each = 8, 50
 	log := newLog()
-	out := middleware.NewLogWriter(log, middleware.LogWriterConfig{Size: 4 << 10})
+	out := middleware.NewLogWriter(log, middleware.LogWriterConfig{Size: 4 << 10, MaxWait: time.Hour, CloseTimeout: -1})
 	zlog := zerolog.New(out)
 	app := pleat.New(pleat.Config{Logger: &zlog})
 	app.Use(middleware.Logger(middleware.LoggerConfig{}), middleware.RequestID(middleware.RequestIDConfig{}), middleware.Recover())
