@@ -215,24 +215,27 @@ func (h *http2Server) connState(conn net.Conn, state http.ConnState) {
 // drain has all connections let go once their requests are answered (GOAWAY, RFC
 // 9113, section 6.8), until drained is closed. A request may be on its way, and so
 // may a connection that shakes hands or that net/http has not heard of yet when it is
-// told to shut down: so there is a moment before, it is told again and again, and who
-// comes later comes to another server.
+// told to shut down: so there is a moment before, for those that come later as well,
+// it is told again and again, and who comes later comes to another server.
 func (h *http2Server) drain(drained <-chan struct{}) {
 	h.drainOnce.Do(func() {
 		go func() {
 			var ending []*http.Server
 			for {
+				h.mu.Lock()
+				std, used := h.std, h.used
+				if used {
+					h.std, h.used = h.newStd(), false
+				}
+				h.mu.Unlock()
 				select {
 				case <-drained:
 					return
 				case <-time.After(drainGrace):
 				}
-				h.mu.Lock()
-				if h.used {
-					ending = append(ending, h.std)
-					h.std, h.used = h.newStd(), false
+				if used {
+					ending = append(ending, std)
 				}
-				h.mu.Unlock()
 				ending = slices.DeleteFunc(ending, func(std *http.Server) bool {
 					ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 					defer cancel()
