@@ -70,7 +70,7 @@ func (v *requestContext) real() context.Context {
 	made := e.ctx.ctx == nil
 	switch {
 	case !made:
-	case err == ErrRequestDone:
+	case err == ErrRequestDone || r.done.Load(): // of a hijacked request the lock was not kept
 		e.ctx.ctx = endedContext
 	default:
 		e.ctx.ctx, e.ctx.cancel = context.WithCancelCause(r.c.base)
