@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -245,8 +246,40 @@ func TestHTTP2Endings(t *testing.T) {
 	})
 }
 
+// together is a connection whose writes can be kept until they leave in one piece.
+type together struct {
+	net.Conn
+	mu      sync.Mutex
+	keeping bool   // guarded by mu
+	kept    []byte // guarded by mu
+}
+
+func (c *together) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.keeping {
+		return c.Conn.Write(p)
+	}
+	c.kept = append(c.kept, p...)
+	return len(p), nil
+}
+
+func (c *together) keep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keeping = true
+}
+
+func (c *together) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.Conn.Write(c.kept)
+	c.keeping, c.kept = false, nil
+}
+
 // A connection that was accepted before the end and shakes hands long after it has
-// begun is served like any other.
+// begun is served like any other. Its request comes with the end of the handshake:
+// after a moment without one it would be let go.
 func TestHTTP2HandshakeWhileDraining(t *testing.T) {
 	t.Parallel()
 	_, pool, certFile, keyFile := certificate(t)
@@ -259,12 +292,21 @@ func TestHTTP2HandshakeWhileDraining(t *testing.T) {
 		<-goOn
 		return &pair, nil
 	}
-	url := "https://" + startTLS(t, s, "", "")
-	client := &http.Client{Transport: http2Only(t, &tls.Config{RootCAs: pool, ServerName: "localhost"})}
+	addr := startTLS(t, s, "", "")
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &together{Conn: raw}
+	transport := http2Only(t, &tls.Config{RootCAs: pool, ServerName: "localhost"})
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	done := make(chan answer, 1)
-	q := newRequest(t, "GET", url, nil)
-	go func() { done <- fetch(t, client, q) }()
+	q := newRequest(t, "GET", "https://"+addr, nil)
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { conn.release() }}
+	q = q.WithContext(httptrace.WithClientTrace(q.Context(), trace))
+	go func() { done <- fetch(t, &http.Client{Transport: transport}, q) }()
 	<-shaking
+	conn.keep()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(t.Context()) }()
 	time.Sleep(600 * time.Millisecond) // longer than the moment that idle connections have
