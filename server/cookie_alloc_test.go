@@ -13,7 +13,14 @@ import (
 // wantAllocs fails if f allocates more than max times.
 func wantAllocs(t *testing.T, what string, max float64, f func()) {
 	t.Helper()
-	if got := testing.AllocsPerRun(200, f); got > max {
+	got := testing.AllocsPerRun(200, f)
+	for range 4 {
+		if got <= max {
+			return
+		}
+		got = min(got, testing.AllocsPerRun(200, f)) // what others allocate meanwhile counts as well
+	}
+	if got > max {
 		t.Errorf("%s: %v allocations, want at most %v", what, got, max)
 	}
 }

@@ -52,7 +52,7 @@ func TestListen(t *testing.T) {
 }
 
 func TestUnixSocket(t *testing.T) {
-	t.Chdir(t.TempDir()) // socket names are short
+	t.Chdir(socketFolder(t))
 	absolute, err := filepath.Abs("abs.sock")
 	if err != nil {
 		t.Fatal(err)

@@ -227,8 +227,11 @@ func TestBacklog(t *testing.T) {
 		}
 		full := false
 		var conns []net.Conn
-		for range 10 { // without anybody who accepts
-			dialer := net.Dialer{Timeout: 50 * time.Millisecond}
+		for i := range 10 { // without anybody who accepts
+			dialer := net.Dialer{Timeout: patience}
+			if i >= 3 { // there is no room for ever
+				dialer.Timeout = 50 * time.Millisecond
+			}
 			conn, err := dialer.DialContext(t.Context(), l.Addr().Network(), l.Addr().String())
 			if err != nil {
 				full = true

@@ -48,8 +48,6 @@ func TestParserAllocations(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		if n := testing.AllocsPerRun(100, tt.run); n != 0 {
-			t.Errorf("%s: %v allocations", tt.name, n)
-		}
+		wantAllocs(t, tt.name, 0, tt.run)
 	}
 }

@@ -496,7 +496,10 @@ func TestTimeoutHandler(t *testing.T) {
 		_, _ = io.ReadAll(q.Body)
 		release <- struct{}{}
 	})
-	c := dial(t, startHTTP(t, http.TimeoutHandler(slow, soon, "too slow")))
+	mux := http.NewServeMux()
+	mux.Handle("/slow", http.TimeoutHandler(slow, soon, "too slow"))
+	mux.Handle("/fast", http.TimeoutHandler(slow, patience, "too slow")) // also where nothing is fast
+	c := dial(t, startHTTP(t, mux))
 	c.get("/fast")
 	wantHeader(t, c.wantAnswer(200, "fast").Header, "X-Inner=1")
 	c.send("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
@@ -556,8 +559,9 @@ func TestReverseProxy(t *testing.T) {
 	c := dial(t, addr)
 	for _, size := range []int{0, 10, 100_000} {
 		body := strings.Repeat("x", size)
-		c.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", size, body)
+		sent := c.sending("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", size, body)
 		a := c.wantAnswer(200, body)
+		must(t, <-sent)
 		if a.Header.Get("X-Upstream") != "127.0.0.1" || a.Trailer.Get("X-Sum") != "1" {
 			t.Errorf("header %v, trailer %v", a.Header, a.Trailer)
 		}
