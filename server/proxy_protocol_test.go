@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +130,7 @@ func TestProxyProtocolCutAnywhere(t *testing.T) {
 // wantRefused checks that a connection ends without an answer.
 func (c *conversation) wantRefused(why string) {
 	c.t.Helper()
-	if b, err := io.ReadAll(c.r); len(b) > 0 || errors.Is(err, context.DeadlineExceeded) {
+	if b, err := io.ReadAll(c.r); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Errorf("%s: answered with %q, %v", why, b, err)
 	}
 	_ = c.conn.Close()
