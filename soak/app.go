@@ -38,6 +38,7 @@ type site struct {
 	underway int
 	kept     [64]keptRequest
 	faulty   bool // faults are due
+	spared   int  // requests since, of which some were not spared
 	leaked   leaked
 }
 

@@ -21,14 +21,18 @@ type leaked struct {
 	files []*os.File
 }
 
-// fault does wrong what the configuration asks for, for a request in a hundred, once
-// it is known what the server is like at rest.
+// fault does wrong what the configuration asks for, once it is known what the server
+// is like at rest: for the first request and then for one in a hundred. Those that
+// hang are spared, as it would take their clients too long to notice.
 func (s *site) fault(c *pleat.Context, number uint64) {
-	if number%100 != 99 || s.config.Fault == "" {
+	if s.config.Fault == "" || c.Path() == "/hang" {
 		return
 	}
 	s.mu.Lock()
-	due := s.faulty
+	due := s.faulty && s.spared%100 == 0
+	if s.faulty {
+		s.spared++
+	}
 	s.mu.Unlock()
 	if !due {
 		return
@@ -63,5 +67,5 @@ func (s *site) leak() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaked.files = append(s.leaked.files, temp)
-	s.leaked.heap = append(s.leaked.heap, make([]byte, 1<<20))
+	s.leaked.heap = append(s.leaked.heap, make([]byte, 4*heapSlack))
 }

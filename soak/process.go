@@ -85,6 +85,20 @@ func (p *process) listen(out io.Reader) {
 	}
 }
 
+// died reports whether the process has ended when it should not. What its clients
+// see of that they may see first.
+func (p *process) died() bool {
+	if _, err := p.ask(askStats); err == nil {
+		return false
+	}
+	select {
+	case <-p.gone:
+		return p.err != nil
+	case <-time.After(answerTime):
+		return false
+	}
+}
+
 // death says how a process ended that should not have.
 func (p *process) death() string {
 	return fmt.Sprintf("%v with %v:\n%s", errGone, p.err, p.errors.String())

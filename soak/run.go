@@ -23,7 +23,7 @@ type options struct {
 	lanes  int // visits at a time
 	fault  string
 	warm   time.Duration // of the load before the server is measured first
-	settle time.Duration // that the server may take to let go of what is over
+	settle time.Duration // that the server may take to go back to what it was
 	log    func(format string, args ...any)
 }
 
@@ -35,6 +35,9 @@ const (
 	// lingers is longer than the server reads on from a connection that it closes,
 	// which is what it does longest after everything is over.
 	lingers = 3 * time.Second
+	// restTime is what coming to rest may take before there is anything to go back
+	// to. It is less than idleTimeout, as connections idle meanwhile.
+	restTime = 45 * time.Second
 	// heapSlack is what the heap may have grown by. The seed decides what the
 	// server was doing last, and with that the size of the maps, queues and wheels
 	// that it keeps; a leak of 100 octets for each request is twice as much after
@@ -92,15 +95,10 @@ func soak(ctx context.Context, o options) (*run, error) {
 	if !errors.As(err, &v) {
 		return r, err
 	}
-	select {
-	case <-r.process.gone: // a server that died is the reason for everything else
-		if r.process.err != nil {
-			return r, &violation{what: r.process.death()}
-		}
-	case <-time.After(time.Second):
-		err = fmt.Errorf("%w\n%s", err, r.dumpBoth())
+	if r.process.died() { // which is the reason for everything else
+		return r, &violation{what: r.process.death()}
 	}
-	return r, err
+	return r, fmt.Errorf("%w\n%s", err, r.dumpBoth())
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -123,6 +121,9 @@ func (r *run) all(ctx context.Context) error {
 	r.log("at rest: %v", r.rested)
 	if err := r.drive(ctx); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return r.rest(ctx, func() error {
 		if r.after, err = r.wantLike(r.rested, 5*idleLinks); err != nil {
@@ -251,7 +252,7 @@ func (r *run) settled() (stats, error) {
 	// On a busy machine letting go takes longer; it has to come to an end.
 	more := func() bool {
 		took := time.Since(began)
-		return took < lingers || took < r.settle && !least.atRest()
+		return took < lingers || took < restTime && !least.atRest()
 	}
 	for ; err == nil && more(); time.Sleep(200 * time.Millisecond) {
 		var s stats
@@ -355,6 +356,7 @@ func (r *run) end(ctx context.Context) error {
 	}
 	r.late = r.load.book.total() - sent
 	for _, l := range r.idle {
+		_ = l.conn.SetDeadline(time.Now().Add(answerTime)) // they have rested for long
 		if !atEnd(l.in) {
 			return &violation{what: "a resting connection was not closed in good order", way: l.wayName}
 		}

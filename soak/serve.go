@@ -39,8 +39,9 @@ const (
 	headerTimeout = 15 * time.Second
 	idleTimeout   = time.Minute // more than coming to rest may take, as connections idle meanwhile
 	bodyGrace     = 15 * time.Second
-	// patience is what a graceful end may take. No handler takes as long.
-	patience = 30 * time.Second
+	// patience is what a graceful end may take, and less than answerTime. No handler
+	// takes as long.
+	patience = 75 * time.Second
 )
 
 // serverProcess is the process that is soaked, from inside.
@@ -152,7 +153,7 @@ func (p *serverProcess) start(config serverConfig) error {
 	if err != nil {
 		return err
 	}
-	direct, proxied := &server.ListenConfig{}, &server.ListenConfig{Proxy: &server.ProxyProtocol{Trusted: trusted}}
+	direct, proxied := &server.ListenConfig{}, &server.ListenConfig{Proxy: &server.ProxyProtocol{Trusted: trusted, Timeout: headerTimeout}}
 	at := addresses{Certificate: cert.Certificate[0]}
 	for _, listener := range []struct {
 		config *server.ListenConfig

@@ -44,7 +44,7 @@ func webSocket(v *visit) error {
 		v.load.book.leave(nonce, seenSurely)
 		return nil
 	}
-	if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+	if err := sayGoodbye(ctx, l, conn); err != nil {
 		// Both may have closed at the same time, which is a closing handshake, too.
 		if !v.load.ending.Load() {
 			return wrong(nonce, l.wayName, "closing: %v", err)
@@ -52,6 +52,19 @@ func webSocket(v *visit) error {
 	}
 	v.load.book.answer(nonce)
 	return nil
+}
+
+// sayGoodbye holds the closing handshake, with as much time for the server as for all
+// else: conn.Close would take 5 s for the most.
+func sayGoodbye(ctx context.Context, l *link, conn *websocket.Conn) error {
+	if _, err := l.conn.Write([]byte("\x88\x82\x00\x00\x00\x00\x03\xe8")); err != nil { // 1000, masked
+		return err
+	}
+	_, _, err := conn.Read(ctx)
+	if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
+		return nil
+	}
+	return fmt.Errorf("there came %w", errOrNone(err))
 }
 
 // upgrade makes a link a WebSocket; nil without one.
@@ -97,9 +110,12 @@ func (v *visit) talk(ctx context.Context, conn *websocket.Conn, nonce string) er
 			message = append([]byte(nonce+" "), message...)
 			kind := websocket.MessageBinary
 			if err := conn.Write(ctx, kind, message); err != nil {
-				// The reason is what the server said last.
-				_, _, readErr := conn.Read(ctx)
-				return fmt.Errorf("%w, %w", err, errOrNone(readErr))
+				// The reason is what the server said last, behind what it gave back.
+				var readErr error
+				for readErr == nil {
+					_, _, readErr = conn.Read(ctx)
+				}
+				return fmt.Errorf("%w, %w", err, readErr)
 			}
 			want = append(want, message)
 		}
