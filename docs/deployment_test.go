@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -106,7 +107,7 @@ func startProxy(t *testing.T, front, name string, args ...string) {
 			<-ended
 		}
 	})
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			gone = true
@@ -124,15 +125,19 @@ func startProxy(t *testing.T, front, name string, args ...string) {
 	}
 }
 
-// freePort is an address that nobody listens on, for a moment.
+// freePort is an address that nobody listens on. Its port is below those that are
+// given to who asks for any: somebody else could be, before the proxy listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // serveWho serves an app that says what it takes its client for, and which trusts
@@ -177,7 +182,7 @@ func wantWho(t *testing.T, front string) {
 			q.Header.Set(name, value)
 		}
 		var a *http.Response
-		for until := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			if a, err = (&http.Client{Transport: transport}).Do(q); err != nil {
 				t.Fatal(err)
 			}

@@ -125,7 +125,7 @@ func serve(t *testing.T, app *pleat.App) (base string, stop func()) {
 	served := make(chan error, 1)
 	go func() { served <- app.Serve(l) }()
 	return "http://" + l.Addr().String(), func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := app.Shutdown(ctx); err != nil {
 			t.Error(err)

@@ -204,7 +204,7 @@ func TestUpstream(t *testing.T) {
 
 	app := pleat.New(pleat.Config{Client: &client.HTTPClient{
 		BaseURL: address,
-		Timeout: 5 * time.Second,
+		Timeout: 10 * time.Second,
 		Retries: 2,
 	}})
 
@@ -217,7 +217,7 @@ func TestUpstream(t *testing.T) {
 	})
 
 	app.GET("/both", func(c *pleat.Context) error {
-		answers, err := c.Client().Get("a").Get("b", client.WithTimeout(time.Second)).Fetch()
+		answers, err := c.Client().Get("a").Get("b", client.WithTimeout(5*time.Second)).Fetch()
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -82,15 +84,25 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// freePort is an address that nobody listens on. Its port is below those that are
+// given to who asks for any: somebody else could be, before the server listens.
+func freePort(t *testing.T) (addr string) {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 // start runs a server until the test ends and waits until it accepts.
 func start(t *testing.T, program string, args ...string) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	_ = l.Close()
+	addr = freePort(t)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	c := exec.CommandContext(ctx, program, append(args, "-addr", addr)...)
 	var stderr bytes.Buffer // read when the server has ended
@@ -105,7 +117,7 @@ func start(t *testing.T, program string, args ...string) (addr string) {
 		cancel()
 		<-ended
 	})
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -124,21 +136,17 @@ func start(t *testing.T, program string, args ...string) (addr string) {
 // checkLog looks for the line of the first profile that the check asks for.
 func checkLog(t *testing.T, name string) {
 	t.Helper()
-	var text []byte
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		var err error
-		if text, err = os.ReadFile(name); err != nil {
+	var first string
+	for deadline := time.Now().Add(time.Minute); first == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		text, err := os.ReadFile(name)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), "/app/users/42") {
-			break // pleat's LogWriter lets lines wait for others
-		}
-	}
-	var first string
-	for l := range strings.Lines(string(text)) {
-		if strings.Contains(l, "/app/users/42") {
-			first = l
-			break
+		for l := range strings.Lines(string(text)) { // pleat's LogWriter lets lines wait for others
+			if strings.Contains(l, "/app/users/42") && strings.HasSuffix(l, "\n") {
+				first = l
+				break
+			}
 		}
 	}
 	var line struct {

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -92,7 +93,7 @@ func newRedirect(manager *autocert.Manager, names []string) *server.HTTPServer {
 	})}
 }
 
-// run serves both until ctx ends.
+// run serves both addresses until ctx ends.
 func run(ctx context.Context, manager *autocert.Manager, names []string, https, http string) error {
 	secure, err := server.Listen(https, "443")
 	if err != nil {
@@ -103,6 +104,10 @@ func run(ctx context.Context, manager *autocert.Manager, names []string, https, 
 		_ = secure.Close()
 		return err
 	}
+	return serve(ctx, manager, names, secure, plain)
+}
+
+func serve(ctx context.Context, manager *autocert.Manager, names []string, secure, plain net.Listener) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	redirect, redirected := newRedirect(manager, names), make(chan error, 1)
@@ -113,7 +118,7 @@ func run(ctx context.Context, manager *autocert.Manager, names []string, https, 
 		}
 		redirected <- err
 	}()
-	err = newApp(manager).RunListener(ctx, secure)
+	err := newApp(manager).RunListener(ctx, secure)
 	_ = redirect.Close()
 	if failed := <-redirected; err == nil && !errors.Is(failed, server.ErrServerClosed) {
 		err = failed

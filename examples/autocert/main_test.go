@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/pleat-go/pleat/server"
 )
 
 // cached puts a certificate where the manager looks before it asks an authority.
@@ -62,14 +64,14 @@ func TestServing(t *testing.T) {
 	pool := cached(t, folder, "site.example")
 	names := []string{"site.example"}
 	manager := newManager(names, folder, "", "http://127.0.0.1:1/directory")
-	https, plain := freePort(t), freePort(t)
+	https, plain := listen(t), listen(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, manager, names, https, plain) }()
+	go func() { ended <- serve(ctx, manager, names, https, plain) }()
 	defer func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("run: %v", err)
+			t.Errorf("serve: %v", err)
 		}
 	}()
 
@@ -77,10 +79,11 @@ func TestServing(t *testing.T) {
 		TLSClientConfig:   &tls.Config{RootCAs: pool},
 		ForceAttemptHTTP2: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			to := plain
 			if _, port, _ := net.SplitHostPort(addr); port == "443" {
-				return dial(ctx, network, https)
+				to = https
 			}
-			return dial(ctx, network, plain)
+			return (&net.Dialer{}).DialContext(ctx, network, to.Addr().String())
 		},
 	}
 	defer transport.CloseIdleConnections()
@@ -115,24 +118,11 @@ func TestServing(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
+func listen(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := server.Listen("127.0.0.1:0", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// dial waits for the server to listen.
-func dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
-	var d net.Dialer
-	for range 200 {
-		if conn, err = d.DialContext(ctx, network, addr); err == nil {
-			return conn, nil
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return nil, err
+	return l
 }

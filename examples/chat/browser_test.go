@@ -41,7 +41,7 @@ type reply struct {
 	} `json:"error"`
 }
 
-// startBrowser starts a browser for a test that may take two minutes.
+// startBrowser starts a browser for a test that may take four minutes.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	if testing.Short() {
@@ -62,7 +62,7 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(profile) })
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--remote-debugging-port=0", "--window-size=1000,640", "--user-data-dir="+profile, "about:blank")
@@ -209,7 +209,7 @@ func (p *tab) eval(expression string) string {
 func (p *tab) until(expression, want string) {
 	p.t.Helper()
 	got := ""
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if got = p.eval(expression); got == want {
 			return
 		}

@@ -56,12 +56,12 @@ func listenAndRun(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, l, os.Stdout, newLog(os.Stderr))
+	log := newLog(os.Stderr)
+	return run(ctx, l, os.Stdout, log, newStation(log))
 }
 
 // run serves the website on l until ctx ends, and the weather station with it.
-func run(ctx context.Context, l net.Listener, out io.Writer, log zerolog.Logger) error {
-	station := newStation(log)
+func run(ctx context.Context, l net.Listener, out io.Writer, log zerolog.Logger, station *station) error {
 	if err := station.start(); err != nil {
 		_ = l.Close()
 		return err
@@ -90,7 +90,7 @@ func newApp(log zerolog.Logger, station *station) *pleat.App {
 
 		// What Context.Client calls. A call ends when its time is over, and when
 		// the visitor who caused it goes away.
-		Client: &client.HTTPClient{BaseURL: station.url(), Timeout: 2 * time.Second},
+		Client: &client.HTTPClient{BaseURL: station.url(), Timeout: station.patience},
 
 		ErrorHandler: answerError,
 

@@ -22,7 +22,8 @@ import (
 // port of its own. It can be switched off and on, to see what the website makes of
 // that.
 type station struct {
-	log zerolog.Logger
+	log      zerolog.Logger
+	patience time.Duration // that its callers have
 
 	mu    sync.Mutex         // guards what follows
 	addr  string             // where it was first started, and is started again
@@ -31,7 +32,9 @@ type station struct {
 }
 
 // newStation makes a station that is off.
-func newStation(log zerolog.Logger) *station { return &station{log: log, addr: "127.0.0.1:0"} }
+func newStation(log zerolog.Logger) *station {
+	return &station{log: log, patience: 2 * time.Second, addr: "127.0.0.1:0"}
+}
 
 // url is where the station is to be called, once it was started.
 func (s *station) url() string {

@@ -89,7 +89,7 @@ func TestPlay(t *testing.T) {
 			}
 			here, there := net.Pipe()
 			defer here.Close()
-			_ = here.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = here.SetDeadline(time.Now().Add(time.Minute))
 			done := make(chan struct{})
 			go func() { _, _ = io.Copy(io.Discard, there) }()
 			go func() {

@@ -89,7 +89,7 @@ func TestParseStatus(t *testing.T) {
 
 func TestProcess(t *testing.T) {
 	var p process
-	if err := p.start(exec.Command("sh", "-c", "echo allocated 12 345 >&2; echo a word >&2; exec sleep 60")); err != nil {
+	if err := p.start(exec.Command("sh", "-c", "echo a word >&2; echo allocated 12 345 >&2; kill -STOP $$")); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-p.allocated; got != [2]float64{12, 345} {
@@ -103,7 +103,7 @@ func TestProcess(t *testing.T) {
 	}
 	p.stop()
 	p.stop() // twice is fine
-	if words := p.lastWords(); len(words) > 1 || len(words) == 1 && words[0] != "a word" {
+	if words := p.lastWords(); !slices.Equal(words, []string{"a word"}) {
 		t.Errorf("last words %q", words)
 	}
 	if _, err := p.cpu(); err == nil {
