@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -146,7 +147,8 @@ func (g *generations) end() {
 }
 
 // load is a number of clients that ask one request after another and tolerate
-// nothing: what they ask is answered.
+// nothing: what they ask is answered. Only who asks after a pause, for want of a
+// processor, may find that the connection is not kept any more, and asks anew.
 type load struct {
 	addr     string
 	answered atomic.Int64
@@ -156,11 +158,15 @@ type load struct {
 	seen     sync.Map // which processes answered
 }
 
+// pause is less than a server that ends keeps a connection without a request.
+const pause = 200 * time.Millisecond
+
 // run has a client ask, on one connection for as long as it is kept open, or on a
 // new one for each request.
 func (l *load) run(keep bool) {
 	var conn net.Conn
 	var br *bufio.Reader
+	var last time.Time // when there was a sign of life
 	defer func() {
 		if conn != nil {
 			_ = conn.Close()
@@ -173,15 +179,27 @@ func (l *load) run(keep bool) {
 	for !l.stop.Load() {
 		if conn == nil {
 			var err error
+			last = time.Now()
 			if conn, err = net.Dial("tcp", l.addr); err != nil {
 				l.failed <- fmt.Errorf("dial: %w", err)
 				return
 			}
 			br = bufio.NewReader(conn)
 		}
+		began := time.Now()
 		_, err := io.WriteString(conn, request)
+		paused := time.Since(last) > pause
+		last = began
 		var r *http.Response
 		var pid string
+		if err == nil {
+			_, err = br.Peek(1)
+		}
+		if err != nil && paused {
+			_ = conn.Close()
+			conn = nil
+			continue
+		}
 		if err == nil {
 			r, pid, err = readAnswer(br)
 		}
