@@ -40,7 +40,8 @@ func (e *goroutineEngine) add(on *serving, conn net.Conn) {
 		g.raw = &relay{Conn: conn}
 	}
 	if e.tls != nil {
-		g.conn = tls.Server(g.raw, e.tls)
+		g.below = &gentleConn{Conn: g.raw}
+		g.conn = tls.Server(g.below, e.tls)
 	} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
 		g.raw = t.NetConn()
 	}
@@ -61,6 +62,7 @@ type goroutineConn struct {
 	engine *goroutineEngine
 	conn   net.Conn // TLS, where there is TLS
 	raw    net.Conn
+	below  *gentleConn // between the two, where TLS is ours
 	c      *HTTPConnection
 
 	shaking *list.Element // of the server's handshakes; nil without TLS, and when it is over
@@ -116,6 +118,9 @@ func (g *goroutineConn) serve(on *serving) {
 	}()
 	c.setState(http.StateNew)
 	if state != nil && state.NegotiatedProtocol == protocolHTTP2 {
+		if g.below != nil {
+			g.below.gentle.Store(true)
+		}
 		g.serveHTTP2(c, g.conn)
 	} else {
 		g.loop(c)
@@ -170,7 +175,7 @@ func (g *goroutineConn) loop(c *HTTPConnection) {
 		case act == actHijacked:
 			return
 		case act == actHTTP2:
-			g.serveHTTP2(c, &replayConn{Conn: g.named(), ahead: c.takeAhead()})
+			g.serveHTTP2(c, newReplayConn(g.named(), c.takeAhead()))
 			return
 		case act == actClose:
 			g.closeGently(c)
@@ -278,20 +283,21 @@ func (g *goroutineConn) closeGently(c *HTTPConnection) {
 		_ = g.raw.SetWriteDeadline(time.Now().Add(lingerTime))
 		_ = t.CloseWrite() // close_notify
 	}
-	drain(g.raw)
+	drain(g.raw, lingerTime)
 }
 
 // drain ends the sending half and discards what the peer goes on sending, within
-// bounds.
-func drain(conn net.Conn) {
+// bounds: it may be silent for lingerTime, and go on for a time.
+func drain(conn net.Conn, most time.Duration) {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
+	end := time.Now().Add(most)
 	buf := copyPool.Get().(*[]byte)
 	defer copyPool.Put(buf)
 	for total := 0; total < lingerBytes; {
+		_ = conn.SetReadDeadline(earlier(end, time.Now().Add(lingerTime)))
 		n, err := conn.Read(*buf)
 		if err != nil {
 			return

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -262,10 +263,44 @@ func (c *HTTPConnection) takeAhead() []byte {
 	return ahead
 }
 
-// replayConn is a connection of which some octets have been read.
-type replayConn struct {
+// gentleConn is a connection that net/http may be given, with TLS above or as it is.
+// net/http closes it a second after it has written the last answer to it. A client
+// that has not got all of that by then sends updates of its window, as it takes the
+// rest: they would meet with a reset, and the rest be lost. So the sending half is
+// closed first, as by closeGently, and the other when the client has closed its own.
+type gentleConn struct {
 	net.Conn
+	gentle atomic.Bool // false: Close closes
+}
+
+// takeTime is how long a client may go on taking what was written to it.
+const takeTime = 10 * time.Second
+
+func (c *gentleConn) Close() error {
+	if c.gentle.Swap(false) {
+		drain(c.Conn, takeTime)
+	}
+	return c.Conn.Close()
+}
+
+// CloseWrite ends the sending half, if the connection can do that.
+func (c *gentleConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// replayConn is a connection without TLS of which some octets have been read.
+type replayConn struct {
+	gentleConn
 	ahead []byte
+}
+
+func newReplayConn(conn net.Conn, ahead []byte) *replayConn {
+	r := &replayConn{gentleConn{Conn: conn}, ahead}
+	r.gentle.Store(true)
+	return r
 }
 
 func (r *replayConn) Read(p []byte) (int, error) {

@@ -197,7 +197,7 @@ func (g *goroutineConn) handshakeFailed(err error) {
 	if errors.As(err, &notTLS) && notTLS.Conn != nil && looksLikeHTTP(notTLS.RecordHeader) {
 		_, _ = io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 			"This is an HTTPS port: the request came without TLS.\n")
-		drain(g.raw)
+		drain(g.raw, lingerTime)
 	}
 	if srv.TLSError != nil {
 		srv.TLSError(g.raw, err)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+
+package server_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pleat-go/pleat/server"
+)
+
+// tardyConn is a connection on which much is under way, and little is taken at a time.
+type tardyConn struct{ net.Conn }
+
+func (c *tardyConn) Read(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond) // the client's pace
+	return c.Conn.Read(p[:min(len(p), 4<<10)])
+}
+
+// An answer that is whole for the server, as the system has it all, is whole for a
+// client that takes it later, and sends updates of its window meanwhile.
+func TestHTTP2EndTardyClient(t *testing.T) {
+	t.Parallel()
+	overHTTP2(t, func(t *testing.T, start func(*server.HTTPServer) (*http.Client, string)) {
+		body, answered := strings.Repeat("x", 1<<20), make(chan struct{})
+		s := &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+			if r.Path() == "/large" {
+				defer close(answered)
+			}
+			_ = r.SendString(http.StatusOK, "text/plain", body)
+		})}
+		client, url := start(s)
+		transport := client.Transport.(*http.Transport)
+		dial := transport.DialContext
+		if dial == nil {
+			dial = (&net.Dialer{}).DialContext
+		}
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.SetReadBuffer(64 << 10)
+			}
+			return &tardyConn{conn}, nil
+		}
+		ended := make(chan error, 1)
+		go func() {
+			<-answered
+			ended <- s.Shutdown(context.Background())
+		}()
+		if a := fetch(t, client, newRequest(t, "GET", url+"/large", nil)); a.body != body {
+			t.Errorf("%d octets of %d", len(a.body), len(body))
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
