@@ -76,23 +76,23 @@ func TestListenAddresses(t *testing.T) {
 
 func TestListenNetwork(t *testing.T) {
 	networks := map[string]string{"tcp4": "0.0.0.0", "tcp6": "::", "": "::"}
-	if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	v6 := err == nil
+	if v6 {
 		_ = l.Close()
 	} else {
 		t.Log("no IPv6 here")
 		delete(networks, "tcp6")
-		networks[""] = "0.0.0.0"
 	}
 	for network, want := range networks {
 		l, err := (&server.ListenConfig{Network: network}).Listen(":0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.Addr().(*net.TCPAddr).IP.String(); got != want {
+		if got := l.Addr().(*net.TCPAddr).IP.String(); got != want && (v6 || network != "") {
 			t.Errorf("%q listens on %s, want %s", network, got, want)
 		}
 		for _, host := range []string{"127.0.0.1", "::1"} {
-			_, v6 := networks["tcp6"]
 			want := host == "127.0.0.1" && network != "tcp6" || host == "::1" && network != "tcp4" && v6
 			if got := reached(t, l, host); got != want {
 				t.Errorf("%q: reached at %s: %v", network, host, got)
