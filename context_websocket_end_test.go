@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -471,14 +472,19 @@ func TestWebSocketCut(t *testing.T) {
 		s := serve(t, app)
 		conn, br := s.upgraded("/ws")
 		<-begun
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		if err := app.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Shutdown: %v", err)
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- app.Shutdown(ctx) }()
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if b, err := br.Peek(4); err != nil || b[0] != 0x88 { // it is told first
+			t.Errorf("got %q, %v", b, err)
 		}
 		cancel()
-		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-		if got, err := io.ReadAll(br); errors.Is(err, context.DeadlineExceeded) || len(got) < 4 || got[0] != 0x88 {
-			t.Errorf("got %q, %v", got, err)
+		if err := await(t, ended, "end of Shutdown"); !errors.Is(err, context.Canceled) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if _, err := io.ReadAll(br); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the connection is still open: %v", err)
 		}
 		close(free)
 	}
