@@ -215,6 +215,7 @@ func serveInMemory(t *testing.T, app *pleat.App, srv *server.HTTPServer, how str
 			t.Errorf("Shutdown: %v", err)
 		}
 		<-served
+		time.Sleep(time.Minute) // of the bubble's clock, for what is still on its way out
 	})
 	return s
 }
