@@ -118,8 +118,10 @@ func newFront(t *testing.T) *front {
 	if os.Getuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		if err := os.Chown(f.dir, nobody, nobody); err != nil {
-			t.Fatal(err)
+		for _, its := range []string{f.dir, config} { // whatever the umask
+			if err := os.Chown(its, nobody, nobody); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	started, ended := make(chan error), make(chan error, 1)
