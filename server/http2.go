@@ -276,6 +276,16 @@ type gentleConn struct {
 // takeTime is how long a client may go on taking what was written to it.
 const takeTime = 10 * time.Second
 
+// Write fails for a client that takes nothing, or has gone: there is nobody to be
+// gentle with.
+func (c *gentleConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.gentle.Store(false)
+	}
+	return n, err
+}
+
 func (c *gentleConn) Close() error {
 	if c.gentle.Swap(false) {
 		drain(c.Conn, takeTime)
