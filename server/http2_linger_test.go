@@ -13,12 +13,26 @@ import (
 	"github.com/pleat-go/pleat/server"
 )
 
-// tardyConn is a connection on which much is under way, and little is taken at a time.
-type tardyConn struct{ net.Conn }
+// tardyConn is a connection on which much is under way when its client pauses: longer
+// than net/http waits before it closes, and shorter than a client may be silent. Then
+// it takes a little at a time for a while; doing so for all of it would take longer on
+// a busy machine than a client may.
+type tardyConn struct {
+	net.Conn
+	taken int
+}
 
 func (c *tardyConn) Read(p []byte) (int, error) {
-	time.Sleep(10 * time.Millisecond) // the client's pace
-	return c.Conn.Read(p[:min(len(p), 4<<10)])
+	const pauseAt, fastFrom = 64 << 10, 192 << 10
+	n, err := c.Conn.Read(p[:min(len(p), 4<<10)])
+	switch before := c.taken; {
+	case before >= pauseAt && before < fastFrom:
+		time.Sleep(10 * time.Millisecond)
+	case before < pauseAt && before+n >= pauseAt:
+		time.Sleep(1500 * time.Millisecond)
+	}
+	c.taken += n
+	return n, err
 }
 
 // An answer that is whole for the server, as the system has it all, is whole for a
@@ -47,7 +61,7 @@ func TestHTTP2EndTardyClient(t *testing.T) {
 			if tcp, ok := conn.(*net.TCPConn); ok {
 				_ = tcp.SetReadBuffer(64 << 10)
 			}
-			return &tardyConn{conn}, nil
+			return &tardyConn{Conn: conn}, nil
 		}
 		ended := make(chan error, 1)
 		go func() {
