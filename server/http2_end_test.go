@@ -65,9 +65,7 @@ func TestHTTP2ContextEnds(t *testing.T) {
 		}
 		<-failed
 
-		done := make(chan answer, 1)
-		q = newRequest(t, "GET", url+"/drain", nil)
-		go func() { done <- fetch(t, client, q) }()
+		done := fetching(t, client, newRequest(t, "GET", url+"/drain", nil))
 		<-entered
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -128,9 +126,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 			})}
 			client, url := start(s)
 			fetch(t, client, newRequest(t, "GET", url, nil))
-			done := make(chan answer, 1)
-			q := newRequest(t, "GET", url+"/slow", nil)
-			go func() { done <- fetch(t, client, q) }()
+			done := fetching(t, client, newRequest(t, "GET", url+"/slow", nil))
 			<-entered
 			ended := make(chan error, 1)
 			go func() { ended <- s.Shutdown(t.Context()) }()
@@ -300,11 +296,10 @@ func TestHTTP2HandshakeWhileDraining(t *testing.T) {
 	conn := &together{Conn: raw}
 	transport := http2Only(t, &tls.Config{RootCAs: pool, ServerName: "localhost"})
 	transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	done := make(chan answer, 1)
 	q := newRequest(t, "GET", "https://"+addr, nil)
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { conn.release() }}
 	q = q.WithContext(httptrace.WithClientTrace(q.Context(), trace))
-	go func() { done <- fetch(t, &http.Client{Transport: transport}, q) }()
+	done := fetching(t, &http.Client{Transport: transport}, q)
 	<-shaking
 	conn.keep()
 	ended := make(chan error, 1)

@@ -62,16 +62,39 @@ func overHTTP2(t *testing.T, test func(t *testing.T, start func(*server.HTTPServ
 // fetch makes a request and reads its answer.
 func fetch(t testing.TB, client *http.Client, q *http.Request) answer {
 	t.Helper()
-	res, err := client.Do(q)
+	a, err := wholeAnswer(client, q)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return a
+}
+
+// fetching is fetch meanwhile.
+func fetching(t testing.TB, client *http.Client, q *http.Request) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		a, err := wholeAnswer(client, q)
+		if err != nil {
+			t.Error(err)
+			a.Response = &http.Response{}
+		}
+		done <- a
+	}()
+	return done
+}
+
+// wholeAnswer makes a request and reads all of its answer.
+func wholeAnswer(client *http.Client, q *http.Request) (answer, error) {
+	res, err := client.Do(q)
+	if err != nil {
+		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatalf("reading the answer: %v", err)
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
-	return answer{res, string(body)}
+	return answer{res, string(body)}, nil
 }
 
 func newRequest(t testing.TB, method, url string, body io.Reader) *http.Request {

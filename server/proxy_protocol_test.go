@@ -217,14 +217,14 @@ func TestProxyProtocolUntrusted(t *testing.T) {
 
 func TestProxyProtocolTimeout(t *testing.T) {
 	addr := startProxied(t, &server.HTTPServer{Handler: server.HandlerFunc(whose), HeaderTimeout: -1},
-		&server.ProxyProtocol{Trusted: loopback, Timeout: moment/4})
+		&server.ProxyProtocol{Trusted: loopback, Timeout: moment / 4})
 	c := dial(t, addr)
 	c.wantRefused("nothing came")
 	c = dial(t, addr)
 	c.send("PROXY TCP4 ")
 	c.wantRefused("not all of it came")
 	// The time of a head begins after the header.
-	addr = startProxied(t, &server.HTTPServer{Handler: server.HandlerFunc(whose), HeaderTimeout: moment/4},
+	addr = startProxied(t, &server.HTTPServer{Handler: server.HandlerFunc(whose), HeaderTimeout: moment / 4},
 		&server.ProxyProtocol{Trusted: loopback, Timeout: time.Minute})
 	c = dial(t, addr)
 	c.send("%s", line4+"GET / ")
