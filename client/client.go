@@ -31,9 +31,10 @@ type HTTPClient struct {
 	// DisableKeepAlive gives each request a connection of its own.
 	//
 	// Security: a kept connection on which more came than an answer is closed, and
-	// the next request goes out on another one. What comes when that request is
-	// already under way cannot be told from its answer in HTTP/1. Set this for servers
-	// that others can make send octets of theirs between answers.
+	// the next request goes out on another one, or fails if its body can be read only
+	// once. What comes when that request is already under way cannot be told from its
+	// answer in HTTP/1. Set this for servers that others can make send octets of theirs
+	// between answers.
 	DisableKeepAlive bool
 
 	// DisableUnicode makes HTTPResponse.Text and Lines give the bytes as they are, whatever the charset.

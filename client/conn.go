@@ -12,19 +12,24 @@ import (
 	"sync"
 )
 
-// errUnsolicited is what the transport reads instead of octets that nobody asked for. It gives the connection up, and
-// sends the request, of which nothing has been written, on another one.
+// errUnsolicited is what the transport gets instead of octets that nobody asked for, whether it reads or writes. It gives
+// the connection up, and sends the request, of which nothing has been written, on another one.
 var errUnsolicited = errors.New("octets that came before the request")
 
 // conn is a connection whose answers come after their requests. The transport gives a connection to the next request
 // before it has looked whether more came than the answer to the last, and if the request is quicker, takes what came for
 // its answer: the way in for a response that somebody smuggled behind another. So a request waits until the transport
-// reads, which it does when it has nothing left, and what it reads before the request is written is no answer to it.
+// reads, which it does when it has nothing left, and what it reads before the request is written is no answer to it. Nor is
+// what has come by then to a transport that waits, but has not been woken for it yet.
+//
+// Below TLS that may be a ticket, too, of which servers send theirs before the first answer. One that comes at that moment
+// costs the connection.
 //
 // Octets that come when the request is under way cannot be told from its answer; only a connection for each request
 // (DisableKeepAlive) or HTTP/2 keeps those apart.
 type conn struct {
 	net.Conn
+	arrived func() bool // octets that have not been read; called with mu held
 
 	mu      sync.Mutex
 	changed sync.Cond // reading or closed has become true
@@ -34,10 +39,13 @@ type conn struct {
 }
 
 func newConn(c net.Conn) *conn {
-	k := &conn{Conn: c}
+	k := &conn{Conn: c, arrived: arrivals(c)}
 	k.changed.L = &k.mu
 	return k
 }
+
+// never is for connections that cannot be asked what has arrived.
+func never() bool { return false }
 
 // dialWith has dial's connections watched.
 func dialWith(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
@@ -55,8 +63,6 @@ func gotConn(info httptrace.GotConnInfo) {
 	if !info.Reused {
 		return
 	}
-	// What comes below TLS may be a ticket as well as octets of an answer: nothing is wrong with it.
-	quiet := true
 	under := info.Conn
 	for {
 		secure, ok := under.(*tls.Conn)
@@ -66,22 +72,22 @@ func gotConn(info httptrace.GotConnInfo) {
 		if secure.ConnectionState().NegotiatedProtocol == "h2" {
 			return // tells answers apart
 		}
-		under, quiet = secure.NetConn(), false
+		under = secure.NetConn()
 	}
 	if c, ok := under.(*conn); ok {
-		c.settle(quiet)
+		c.settle()
 	}
 }
 
 // settle waits until all that came has been looked at, which does not depend on anybody but the transport: it has read an
 // answer to its end and is on its way to the next.
-func (c *conn) settle(quiet bool) {
+func (c *conn) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.reading && !c.closed {
 		c.changed.Wait()
 	}
-	c.quiet = quiet
+	c.quiet = true
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -101,21 +107,29 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	c.speak()
+	if err := c.speak(); err != nil {
+		return 0, err
+	}
 	return c.Conn.Write(p)
 }
 
 // ReadFrom lets the body of a request be a file that the system sends.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	c.speak()
+	if err := c.speak(); err != nil {
+		return 0, err
+	}
 	return io.Copy(c.Conn, r)
 }
 
-// speak is called before something is written.
-func (c *conn) speak() {
+// speak is called before something is written, and fails if something has come before a request.
+func (c *conn) speak() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.quiet && c.arrived() {
+		return errUnsolicited // whoever reads it now is told the same
+	}
 	c.quiet = false
-	c.mu.Unlock()
+	return nil
 }
 
 func (c *conn) Close() error {
