@@ -118,9 +118,6 @@ func (g *goroutineConn) serve(on *serving) {
 	}()
 	c.setState(http.StateNew)
 	if state != nil && state.NegotiatedProtocol == protocolHTTP2 {
-		if g.below != nil {
-			g.below.gentle.Store(true)
-		}
 		g.serveHTTP2(c, g.conn)
 	} else {
 		g.loop(c)

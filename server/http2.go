@@ -180,6 +180,11 @@ func (h *http2Server) serve(c *http2Conn, conn net.Conn) {
 		c.firstBy = time.AfterFunc(h.set.headerTimeout, c.g.closeNow)
 		c.mu.Unlock()
 	}
+	if c.below = c.g.below; c.below == nil {
+		if r, ok := conn.(*replayConn); ok {
+			c.below = &r.gentleConn
+		}
+	}
 	ctx := context.WithValue(context.WithValue(c.base, serverKey{}, h.srv), http2Key{}, c)
 	for o := (&handOver{ctx, conn, c.on}); o.conn != nil; {
 		h.mu.Lock()
@@ -268,6 +273,10 @@ func (c *HTTPConnection) takeAhead() []byte {
 // that has not got all of that by then sends updates of its window, as it takes the
 // rest: they would meet with a reset, and the rest be lost. So the sending half is
 // closed first, as by closeGently, and the other when the client has closed its own.
+//
+// That takes a while, and is not for a connection that has not come to HTTP/2 yet:
+// http.Server closes those one after the other when it shuts down, and everybody
+// else's end waits for its lock.
 type gentleConn struct {
 	net.Conn
 	gentle atomic.Bool // false: Close closes
@@ -308,9 +317,7 @@ type replayConn struct {
 }
 
 func newReplayConn(conn net.Conn, ahead []byte) *replayConn {
-	r := &replayConn{gentleConn{Conn: conn}, ahead}
-	r.gentle.Store(true)
-	return r
+	return &replayConn{gentleConn{Conn: conn}, ahead}
 }
 
 func (r *replayConn) Read(p []byte) (int, error) {

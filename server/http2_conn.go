@@ -17,11 +17,13 @@ type http2Conn struct {
 	*serving
 	g       *goroutineConn // its entry in the tracker
 	machine *HTTPConnection
+	below   *gentleConn // nil below somebody else's TLS
 
 	mu       sync.Mutex
 	firstBy  *time.Timer               // by when the first request has to come; nil for no limit; guarded by mu
 	handlers int                       // that have not returned; guarded by mu
 	requests map[*HTTPRequest]struct{} // that are being answered; guarded by mu
+	begun    bool                      // HTTP/2 has; guarded by mu
 	closed   bool                      // guarded by mu
 	tails    http2Tails                // guarded by mu
 }
@@ -69,6 +71,12 @@ func (c *http2Conn) state(state http.ConnState) {
 	c.machine.setState(state)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if state == http.StateActive && !c.begun {
+		c.begun = true
+		if c.below != nil {
+			c.below.gentle.Store(true)
+		}
+	}
 	if c.tails.streams = state == http.StateActive; !c.tails.streams {
 		c.freeTails()
 		c.tails.count, c.tails.own = 0, false

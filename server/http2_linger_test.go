@@ -4,11 +4,14 @@ package server_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/pleat-go/pleat/server"
 )
@@ -75,4 +78,32 @@ func TestHTTP2EndTardyClient(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
+}
+
+// A connection that has not come to HTTP/2 yet, which net/http closes itself when it
+// is 5 s old, holds up nobody, not even its like.
+func TestHTTP2EndBeforePreface(t *testing.T) {
+	t.Parallel()
+	s := &server.HTTPServer{HeaderTimeout: time.Minute, Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		_ = r.SendString(http.StatusOK, "text/plain", "ok")
+	})}
+	_, url := startCleartext(t, s)
+	for range 10 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, http2.ClientPreface[:18]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(6500 * time.Millisecond) // their age, in whole seconds
+	began := time.Now()
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("Shutdown took %v", took)
+	}
 }
