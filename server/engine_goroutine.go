@@ -284,17 +284,16 @@ func (g *goroutineConn) closeGently(c *HTTPConnection) {
 }
 
 // drain ends the sending half and discards what the peer goes on sending, within
-// bounds: it may be silent for lingerTime, and go on for a time.
+// bounds.
 func drain(conn net.Conn, most time.Duration) {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	end := time.Now().Add(most)
+	_ = conn.SetReadDeadline(time.Now().Add(most))
 	buf := copyPool.Get().(*[]byte)
 	defer copyPool.Put(buf)
 	for total := 0; total < lingerBytes; {
-		_ = conn.SetReadDeadline(earlier(end, time.Now().Add(lingerTime)))
 		n, err := conn.Read(*buf)
 		if err != nil {
 			return

@@ -282,7 +282,8 @@ type gentleConn struct {
 	gentle atomic.Bool // false: Close closes
 }
 
-// takeTime is how long a client may go on taking what was written to it.
+// takeTime is how long a client may go on taking what was written to it. It may be
+// silent meanwhile, as many update their window after half of it only.
 const takeTime = 10 * time.Second
 
 // Write fails for a client that takes nothing, or has gone: there is nobody to be

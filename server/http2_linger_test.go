@@ -3,6 +3,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pleat-go/pleat/server"
 )
@@ -105,5 +107,66 @@ func TestHTTP2EndBeforePreface(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("Shutdown took %v", took)
+	}
+}
+
+// TestHTTP2EndQuietClient has a slow client of which nothing is heard for a while.
+func TestHTTP2EndQuietClient(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 1<<20)
+	answered := make(chan struct{})
+	s := &server.HTTPServer{Handler: server.HandlerFunc(func(r *server.HTTPRequest) {
+		defer close(answered)
+		_ = r.SendString(http.StatusOK, "text/plain", body)
+	})}
+	_, url := startCleartext(t, s)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	var fields bytes.Buffer
+	encoder := hpack.NewEncoder(&fields)
+	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}} {
+		_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+	}
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	framer := http2.NewFramer(conn, conn)
+	_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 4 << 20})
+	_ = framer.WriteWindowUpdate(0, 4<<20)
+	_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: fields.Bytes(), EndHeaders: true, EndStream: true})
+	ended := make(chan error, 1)
+	go func() {
+		<-answered
+		ended <- s.Shutdown(context.Background())
+	}()
+	taken, owed, updated := 0, 0, time.Now()
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			if err != io.EOF || taken != len(body) {
+				t.Errorf("%d octets of %d, %v", taken, len(body), err)
+			}
+			break
+		}
+		switch f := frame.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				_ = framer.WriteSettingsAck()
+			}
+		case *http2.DataFrame:
+			taken += len(f.Data())
+			owed += len(f.Data())
+			time.Sleep(time.Duration(len(f.Data())) * time.Second / (150 << 10)) // the client's pace
+			if time.Since(updated) > 3*time.Second {
+				_ = framer.WriteWindowUpdate(0, uint32(owed))
+				owed, updated = 0, time.Now()
+			}
+		}
+	}
+	_ = conn.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("Shutdown: %v", err)
 	}
 }
