@@ -19,8 +19,8 @@ var errUnsolicited = errors.New("octets that came before the request")
 // conn is a connection whose answers come after their requests. The transport gives a connection to the next request
 // before it has looked whether more came than the answer to the last, and if the request is quicker, takes what came for
 // its answer: the way in for a response that somebody smuggled behind another. So a request waits until the transport
-// reads, which it does when it has nothing left, and what it reads before the request is written is no answer to it. Nor is
-// what has come by then to a transport that waits, but has not been woken for it yet.
+// reads, which it does when it has nothing left, and what has come to the socket before the request is written is no answer
+// to it, whether the transport has been woken for it or not.
 //
 // Below TLS that may be a ticket, too, of which servers send theirs before the first answer. One that comes at that moment
 // costs the connection.
@@ -29,23 +29,22 @@ var errUnsolicited = errors.New("octets that came before the request")
 // (DisableKeepAlive) or HTTP/2 keeps those apart.
 type conn struct {
 	net.Conn
-	arrived func() bool // octets that have not been read; called with mu held
+	socket socket
 
 	mu      sync.Mutex
 	changed sync.Cond // reading or closed has become true
-	reading bool      // in Read, so whoever calls that has nothing left of what came before
+	reading bool      // and nothing has come: whoever reads has nothing left of what came before
 	closed  bool
 	quiet   bool // a request has the connection and has not been written
+	stray   bool // something came meanwhile
 }
 
 func newConn(c net.Conn) *conn {
-	k := &conn{Conn: c, arrived: arrivals(c)}
+	k := &conn{Conn: c}
 	k.changed.L = &k.mu
+	k.socket.open(k)
 	return k
 }
-
-// never is for connections that cannot be asked what has arrived.
-func never() bool { return false }
 
 // dialWith has dial's connections watched.
 func dialWith(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
@@ -90,19 +89,34 @@ func (c *conn) settle() {
 	c.quiet = true
 }
 
+// Read is for one goroutine at a time, which is what the transport has.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	c.reading = true
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	n, err := c.Conn.Read(p)
+	n, err := c.socket.read(c, p)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.reading = false
-	quiet := c.quiet
-	c.mu.Unlock()
-	if n > 0 && quiet {
+	if c.stray {
 		return 0, errUnsolicited
 	}
+	return n, err
+}
+
+// took is called with mu held when n octets have been taken from the socket.
+func (c *conn) took(n int) {
+	c.reading = false
+	c.stray = c.stray || n > 0 && c.quiet
+}
+
+// readUnnoticed reads where octets can have been taken from the system and not be known yet.
+func readUnnoticed(c *conn, p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.took(n)
 	return n, err
 }
 
@@ -125,8 +139,8 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 func (c *conn) speak() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.quiet && c.arrived() {
-		return errUnsolicited // whoever reads it now is told the same
+	if c.stray || c.quiet && c.socket.filled() {
+		return errUnsolicited // who reads is told the same, as it stays quiet
 	}
 	c.quiet = false
 	return nil

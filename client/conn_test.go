@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,52 +132,5 @@ func TestAnswerBeforeRequest(t *testing.T) {
 	}
 	if n := conns.Load(); n != 2 {
 		t.Errorf("%d connections, want 2", n)
-	}
-}
-
-// TestAnswerBeforeCall has an answer come before a call is even made, and nobody look for it until the call's request is
-// written, as the only processor is busy.
-func TestAnswerBeforeCall(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("what has come cannot be looked for")
-	}
-	muteNetHTTP(t)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	send, sent := make(chan struct{}), make(chan struct{})
-	url := connServer(t, func(c net.Conn) {
-		r := bufio.NewReader(c)
-		if _, err := http.ReadRequest(r); err != nil {
-			return
-		}
-		io.WriteString(c, okAnswer)
-		<-send
-		io.WriteString(c, stolenAnswer)
-		sent <- struct{}{}
-		_, _ = http.ReadRequest(r)
-	})
-	c := tidy(t, &client.HTTPClient{})
-	const calls = 200
-	stolen := 0
-	for i := range calls {
-		if s, err := c.Get(url).Text(); err != nil || s != "ok" {
-			t.Fatalf("call %d: %q, %v", i, s, err)
-		}
-		send <- struct{}{}
-		<-sent
-		s, err := c.Get(url).Text()
-		switch {
-		case err == nil && s == "stolen":
-			stolen++
-			continue
-		case err != nil || s != "ok":
-			t.Fatalf("call %d, again: %q, %v", i, s, err)
-		}
-		send <- struct{}{}
-		<-sent
-		c.CloseIdleConnections()
-	}
-	// The system may take the processor from the transport just as it has read, and not yet said so.
-	if stolen > calls/10 {
-		t.Errorf("%d of %d calls were given what had come before", stolen, calls)
 	}
 }
