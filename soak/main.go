@@ -38,7 +38,7 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == serveFlag {
 		beServer(os.Args[2])
 	}
-	o := options{warm: 4 * time.Second, settle: restTime}
+	o := options{warm: 4 * time.Second, settle: backTime}
 	engines := "all"
 	flag.DurationVar(&o.time, "time", 30*time.Minute, "how long the load lasts")
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64(), "what the choices are made from")

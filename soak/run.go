@@ -38,6 +38,9 @@ const (
 	// restTime is what coming to rest may take before there is anything to go back
 	// to. It is less than idleTimeout, as connections idle meanwhile.
 	restTime = 45 * time.Second
+	// backTime is what going back to what it was may take: net/http keeps what it was
+	// writing on a connection of HTTP/2 that broke off for another idleTimeout.
+	backTime = idleTimeout + 30*time.Second
 	// heapSlack is what the heap may have grown by. The seed decides what the
 	// server was doing last, and with that the size of the maps, queues and wheels
 	// that it keeps; a leak of 100 octets for each request is twice as much after
@@ -68,6 +71,7 @@ type run struct {
 	ended   stats // after the graceful end
 	ledger  *serverLedger
 	idle    []*link
+	stir    func() error  // has each of them ask once, so that the server keeps it
 	took    time.Duration // of the graceful end
 	late    uint64        // requests that were sent from there on
 }
@@ -222,10 +226,18 @@ func (r *run) rest(ctx context.Context, f func() error) error {
 			}
 			defer l.close()
 			r.idle = append(r.idle, l)
+		}
+	}
+	r.stir = func() error {
+		for _, l := range r.idle {
 			if _, err := v.do(l, &queries[0]); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	if err := r.stir(); err != nil {
+		return err
 	}
 	return f()
 }
@@ -273,7 +285,14 @@ func (r *run) wantLike(was stats, open int) (stats, error) {
 	if open == 0 {
 		slack = 0 // the loops have ended
 	}
-	for until := time.Now().Add(r.settle); ; time.Sleep(100 * time.Millisecond) {
+	until, stirred := time.Now().Add(r.settle), time.Now()
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		if open > 0 && time.Since(stirred) > idleTimeout/3 {
+			if err := r.stir(); err != nil {
+				return stats{}, err
+			}
+			stirred = time.Now()
+		}
 		is, err := r.stats()
 		if err != nil {
 			return is, err

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 func testOptions(t *testing.T, engine string) options {
-	return options{engine: engine, time: 2 * time.Second, seed: 1, rate: 200, lanes: 8, warm: time.Second, settle: restTime, log: t.Logf}
+	return options{engine: engine, time: 2 * time.Second, seed: 1, rate: 200, lanes: 8, warm: time.Second, settle: backTime, log: t.Logf}
 }
 
 func TestSoak(t *testing.T) {
