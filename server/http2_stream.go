@@ -92,6 +92,25 @@ func (s *peerStream) write(size int, call func() error) error {
 	return err
 }
 
+// writeBody writes from a copy. When a stream or its connection breaks off, net/http
+// may still be writing what it was given, and keeps it for as long as a connection
+// may idle: that must not be all of the caller's answer, nor a buffer that somebody
+// uses again.
+func (s *peerStream) writeBody(w io.Writer, b []byte) error {
+	return s.write(len(b), func() error {
+		buf := copyPool.Get().(*[]byte)
+		for len(b) > 0 {
+			n := copy(*buf, b)
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return err // buf is left to net/http
+			}
+			b = b[n:]
+		}
+		copyPool.Put(buf)
+		return nil
+	})
+}
+
 // complete adds to the head of an answer what the server adds to all.
 func (s *peerStream) complete(x *exchange, head http.Header) {
 	if s == nil {

@@ -278,10 +278,11 @@ func (p *httpPeer) writeBody(_ *exchange, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	return p.stream.write(len(b), func() error {
-		_, err := p.writer.Write(b)
-		return err
-	})
+	if p.stream != nil {
+		return p.stream.writeBody(p.writer, b)
+	}
+	_, err := p.writer.Write(b)
+	return err
 }
 
 func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, error) {
