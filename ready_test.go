@@ -239,6 +239,6 @@ func TestRunListenerEndsEventStreams(t *testing.T) {
 		t.Errorf("RunListener = %v", err)
 	}
 	if a := <-stream; a == nil || a.StatusCode != 200 {
-		t.Errorf("answer = %d", a.StatusCode)
+		t.Errorf("answer = %+v", a)
 	}
 }

@@ -15,7 +15,8 @@ const maxInformational = 16
 
 var errInformational = &LimitError{What: "informational responses", Limit: maxInformational}
 
-// informationalCounter is the hook and its count for the requests of one call.
+// informationalCounter is the hook and its count for the requests of one call. Its trace, which each call has, takes the
+// hook of conn along.
 type informationalCounter struct {
 	trace httptrace.ClientTrace // never changed once made: the transport may look at it as long as a body is open
 	n     atomic.Int32

@@ -40,8 +40,8 @@ func (e *goroutineEngine) add(on *serving, conn net.Conn) {
 		g.raw = &relay{Conn: conn}
 	}
 	if e.tls != nil {
-		g.below = &gentleConn{Conn: g.raw}
-		g.conn = tls.Server(g.below, e.tls)
+		g.gentle = &gentleConn{Conn: g.raw}
+		g.conn = tls.Server(g.gentle, e.tls)
 	} else if t, ok := conn.(*tls.Conn); ok { // of a listener that does TLS itself
 		g.raw = t.NetConn()
 	}
@@ -62,7 +62,7 @@ type goroutineConn struct {
 	engine *goroutineEngine
 	conn   net.Conn // TLS, where there is TLS
 	raw    net.Conn
-	below  *gentleConn // between the two, where TLS is ours
+	gentle *gentleConn // what ends HTTP/2: below TLS that is ours, or without TLS
 	c      *HTTPConnection
 
 	shaking *list.Element // of the server's handshakes; nil without TLS, and when it is over
@@ -172,7 +172,7 @@ func (g *goroutineConn) loop(c *HTTPConnection) {
 		case act == actHijacked:
 			return
 		case act == actHTTP2:
-			g.serveHTTP2(c, newReplayConn(g.named(), c.takeAhead()))
+			g.serveHTTP2(c, g.replay(g.named(), c.takeAhead()))
 			return
 		case act == actClose:
 			g.closeGently(c)

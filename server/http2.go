@@ -180,11 +180,6 @@ func (h *http2Server) serve(c *http2Conn, conn net.Conn) {
 		c.firstBy = time.AfterFunc(h.set.headerTimeout, c.g.closeNow)
 		c.mu.Unlock()
 	}
-	if c.below = c.g.below; c.below == nil {
-		if r, ok := conn.(*replayConn); ok {
-			c.below = &r.gentleConn
-		}
-	}
 	ctx := context.WithValue(context.WithValue(c.base, serverKey{}, h.srv), http2Key{}, c)
 	for o := (&handOver{ctx, conn, c.on}); o.conn != nil; {
 		h.mu.Lock()
@@ -279,7 +274,7 @@ func (c *HTTPConnection) takeAhead() []byte {
 // else's end waits for its lock.
 type gentleConn struct {
 	net.Conn
-	gentle atomic.Bool // false: Close closes
+	on atomic.Bool // false: Close closes at once
 }
 
 // takeTime is how long a client may go on taking what was written to it. It may be
@@ -291,13 +286,13 @@ const takeTime = 10 * time.Second
 func (c *gentleConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		c.gentle.Store(false)
+		c.on.Store(false)
 	}
 	return n, err
 }
 
 func (c *gentleConn) Close() error {
-	if c.gentle.Swap(false) {
+	if c.on.Swap(false) {
 		drain(c.Conn, takeTime)
 	}
 	return c.Conn.Close()
@@ -317,8 +312,11 @@ type replayConn struct {
 	ahead []byte
 }
 
-func newReplayConn(conn net.Conn, ahead []byte) *replayConn {
-	return &replayConn{gentleConn{Conn: conn}, ahead}
+// replay is what net/http is given of a connection without TLS.
+func (g *goroutineConn) replay(conn net.Conn, ahead []byte) *replayConn {
+	r := &replayConn{gentleConn{Conn: conn}, ahead}
+	g.gentle = &r.gentleConn
+	return r
 }
 
 func (r *replayConn) Read(p []byte) (int, error) {

@@ -17,7 +17,6 @@ type http2Conn struct {
 	*serving
 	g       *goroutineConn // its entry in the tracker
 	machine *HTTPConnection
-	below   *gentleConn // nil below somebody else's TLS
 
 	mu       sync.Mutex
 	firstBy  *time.Timer               // by when the first request has to come; nil for no limit; guarded by mu
@@ -73,8 +72,8 @@ func (c *http2Conn) state(state http.ConnState) {
 	defer c.mu.Unlock()
 	if state == http.StateActive && !c.begun {
 		c.begun = true
-		if c.below != nil {
-			c.below.gentle.Store(true)
+		if c.g.gentle != nil {
+			c.g.gentle.on.Store(true)
 		}
 	}
 	if c.tails.streams = state == http.StateActive; !c.tails.streams {

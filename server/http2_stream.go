@@ -97,6 +97,10 @@ func (s *peerStream) write(size int, call func() error) error {
 // may idle: that must not be all of the caller's answer, nor a buffer that somebody
 // uses again.
 func (s *peerStream) writeBody(w io.Writer, b []byte) error {
+	if s == nil {
+		_, err := w.Write(b)
+		return err
+	}
 	return s.write(len(b), func() error {
 		buf := copyPool.Get().(*[]byte)
 		for len(b) > 0 {

@@ -278,11 +278,7 @@ func (p *httpPeer) writeBody(_ *exchange, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if p.stream != nil {
-		return p.stream.writeBody(p.writer, b)
-	}
-	_, err := p.writer.Write(b)
-	return err
+	return p.stream.writeBody(p.writer, b)
 }
 
 func (p *httpPeer) sendFile(_ *exchange, f *os.File, n int64) (int64, bool, error) {

@@ -354,7 +354,7 @@ func (k *loopConn) serveHTTP2() {
 	if !alive {
 		g.closeNow()
 	}
-	c.set.http2.serve(h, newReplayConn(conn, ahead))
+	c.set.http2.serve(h, g.replay(conn, ahead))
 }
 
 // closeNow shuts the socket: its owner will notice, and close it.

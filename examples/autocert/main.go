@@ -107,6 +107,7 @@ func run(ctx context.Context, manager *autocert.Manager, names []string, https, 
 	return serve(ctx, manager, names, secure, plain)
 }
 
+// serve is run with listeners that are open.
 func serve(ctx context.Context, manager *autocert.Manager, names []string, secure, plain net.Listener) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
